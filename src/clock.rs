@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The only place that reads a clock.
+//!
+//! Everything else takes its times as arguments, so that it is tested without
+//! one (`clippy.toml` bans the standard clocks elsewhere). Durations are never
+//! computed from the wall clock: it may be set while a job runs.
+
+use jiff::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::units::BootTime;
+
+/// Now, on `CLOCK_BOOTTIME`.
+pub fn now() -> BootTime {
+    let time = clock_gettime(ClockId::Boottime);
+    BootTime::from_nanoseconds(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+/// Now, on the wall clock (UTC).
+pub fn wall() -> Timestamp {
+    Timestamp::now()
+}
+
+/// The wall-clock time of a moment of this boot, by the clock's setting of now.
+pub fn wall_at(moment: BootTime) -> Timestamp {
+    let (boot, wall) = (now(), wall());
+    let shift = moment.nanoseconds() as i128 - boot.nanoseconds() as i128;
+    Timestamp::from_nanosecond(wall.as_nanosecond() + shift).unwrap_or(wall)
+}
+
+/// The moment of this boot that the wall clock called `time`, by its setting of now.
+pub fn moment_of(time: Timestamp) -> BootTime {
+    let (boot, wall) = (now(), wall());
+    let moment = boot.nanoseconds() as i128 + (time.as_nanosecond() - wall.as_nanosecond());
+    BootTime::from_nanoseconds(u64::try_from(moment).unwrap_or(0))
+}

@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The meter: from readings to deltas, and never a joule from nowhere.
+
+pub mod edge;
