@@ -1,2 +1,208 @@
 // SPDX-License-Identifier: Apache-2.0
-//! (to be written)
+//! The record: the finished, portable description of a job's energy and
+//! emissions, and the unit of comparison.
+//!
+//! Field names and units are a public contract (`aimeter-record/1`,
+//! `docs/record.md`). A field that is unknown is null, never invented. Nothing
+//! here reads a sensor, a clock or the network.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The name and version of the record's form.
+pub const SCHEMA: &str = "aimeter-record/1";
+
+/// A finished job's energy and emissions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Who and what.
+    pub job: JobPart,
+    /// Where.
+    pub host: HostPart,
+    /// How much energy.
+    pub energy: EnergyPart,
+    /// How much CO2e.
+    pub emissions: EmissionsPart,
+    /// How good the figures are.
+    pub quality: QualityPart,
+}
+
+/// The job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobPart {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Who ran it.
+    pub user: String,
+    /// `--project`.
+    pub project: Option<String>,
+    /// `--label`.
+    pub labels: BTreeMap<String, String>,
+    /// `run`, ….
+    pub origin: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// 0 to 255; 128 + n where signal n killed it; null where nobody saw its end.
+    pub exit_code: Option<i32>,
+    /// `finished`, `running`, `lost`.
+    pub state: String,
+    /// RFC 3339, UTC, milliseconds.
+    pub started_at: String,
+    /// The same; null while it runs.
+    pub ended_at: Option<String>,
+    /// Seconds.
+    pub duration_seconds: Option<f64>,
+}
+
+/// The machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HostPart {
+    /// Host name.
+    pub name: Option<String>,
+    /// A hash of the machine id (the id itself should not be published).
+    pub machine_id_hash: Option<String>,
+    /// `Linux 6.8`.
+    pub os: Option<String>,
+    /// CPUs.
+    pub cpus: Vec<CpuPart>,
+    /// GPUs that the job's energy comes from.
+    pub gpus: Vec<GpuPart>,
+}
+
+/// CPUs of one model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CpuPart {
+    /// Model name.
+    pub model: String,
+    /// How many sockets.
+    pub sockets: Option<u32>,
+    /// Physical cores in all.
+    pub cores: Option<u32>,
+}
+
+/// One GPU.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GpuPart {
+    /// NVML's UUID.
+    pub uuid: String,
+    /// Model name.
+    pub model: Option<String>,
+    /// Driver version.
+    pub driver: Option<String>,
+    /// Enforced power limit in watts.
+    pub power_limit_watts: Option<f64>,
+}
+
+/// Energy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnergyPart {
+    /// Joules of all counted domains; null where nothing could be counted.
+    pub total_joules: Option<f64>,
+    /// ± joules at 95 %.
+    pub uncertainty_joules: Option<f64>,
+    /// The sensors' published gain error, ± percent of the total at 95 %.
+    pub sensor_gain_percent: Option<f64>,
+    /// `measured`, `estimated`, or `mixed` where a part is estimated.
+    pub provenance: Option<String>,
+    /// By domain.
+    pub domains: Vec<DomainPart>,
+    /// Power usage effectiveness.
+    pub pue: Option<PuePart>,
+    /// Total × PUE; null without a PUE.
+    pub facility_joules: Option<f64>,
+}
+
+/// Energy of one domain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DomainPart {
+    /// The domain's id.
+    pub id: String,
+    /// `gpu`, `cpu`, `dram`, `node`, `core`, `uncore`.
+    pub kind: String,
+    /// `nvml`, `rapl`, `hwmon`, `estimate`.
+    pub source: String,
+    /// `counter`, `power`, `estimate`.
+    pub method: String,
+    /// `measured`, `derived` (a shared domain's split), `estimated`.
+    pub provenance: String,
+    /// Joules.
+    pub joules: f64,
+    /// ± joules at 95 %.
+    pub uncertainty_joules: f64,
+    /// ± percent at 95 %, where published.
+    pub sensor_gain_percent: Option<f64>,
+    /// The job's part of what the domain used while it ran, 0 to 1.
+    pub share: Option<f64>,
+}
+
+/// Power usage effectiveness and where it comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PuePart {
+    /// At least 1.
+    pub value: f64,
+    /// `flag`, `config`.
+    pub source: String,
+}
+
+/// Emissions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EmissionsPart {
+    /// Grams CO2e: operational + embodied where known.
+    pub total_grams: Option<f64>,
+    /// Grams CO2e of the electricity.
+    pub operational_grams: Option<f64>,
+    /// Grams CO2e of making the hardware; null: not computed.
+    pub embodied_grams: Option<f64>,
+    /// The grid.
+    pub intensity: Option<IntensityPart>,
+}
+
+/// Carbon intensity over the job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IntensityPart {
+    /// The zone.
+    pub zone: String,
+    /// Energy-weighted mean, grams per kWh.
+    pub mean_grams_per_kwh: f64,
+    /// `average` or `marginal`.
+    pub signal: String,
+    /// `direct`, `lifecycle`, or `mixed`.
+    pub boundary: String,
+    /// Whether no better figure can come.
+    pub settled: bool,
+    /// The facts used.
+    pub parts: Vec<IntensityUse>,
+}
+
+/// One intensity fact as it was used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IntensityUse {
+    /// RFC 3339, UTC.
+    pub from: String,
+    /// RFC 3339, UTC.
+    pub to: String,
+    /// Grams per kWh.
+    pub grams_per_kwh: f64,
+    /// Who says so.
+    pub source: String,
+    /// `actual`, `provisional`, `estimated`, `forecast`, `table`.
+    pub kind: String,
+    /// RFC 3339, UTC.
+    pub fetched_at: String,
+}
+
+/// Quality.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct QualityPart {
+    /// Seconds of the job without readings.
+    pub gaps_seconds: f64,
+    /// Kinds that were counted.
+    pub coverage: Vec<String>,
+    /// Remarks: what was not measured and why, gaps, policies.
+    pub notes: Vec<String>,
+}

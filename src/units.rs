@@ -175,6 +175,33 @@ impl Intensity {
     }
 }
 
+/// Emissions, exact: the sum of µJ × mg/kWh × thousandths of PUE. Divided only
+/// when shown. Holds more than 1e14 tonnes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Emissions(u128);
+
+impl Emissions {
+    /// No emissions.
+    pub const ZERO: Emissions = Emissions(0);
+
+    /// Of an energy at an intensity, with a PUE in thousandths (1000: none).
+    pub fn of(energy: Energy, intensity: Intensity, pue_thousandths: u32) -> Self {
+        Emissions(u128::from(energy.0) * u128::from(intensity.0) * u128::from(pue_thousandths))
+    }
+
+    /// The sum, held at the largest value instead of overflowing.
+    pub fn saturating_add(self, other: Emissions) -> Emissions {
+        Emissions(self.0.saturating_add(other.0))
+    }
+
+    /// In grams CO2e.
+    pub fn grams(self) -> f64 {
+        // mg → g and thousandths of PUE: 1e6 in all.
+        self.0 as f64 / (MICROJOULES_PER_KWH as f64 * 1e6)
+    }
+}
+
 /// A moment on `CLOCK_BOOTTIME`: nanoseconds since boot, suspend included.
 /// Comparable between all processes of one boot, never between boots.
 #[derive(
@@ -242,6 +269,14 @@ mod tests {
         assert_eq!(Intensity::from_grams_per_kwh(1e9), None);
         let gb = Intensity::from_grams_per_kwh(209.0).unwrap();
         assert_eq!(gb.milligrams_per_kwh(), 209_000);
+    }
+
+    #[test]
+    fn a_kilowatt_hour_at_209_grams_is_209_grams_and_with_pue_more() {
+        let energy = Energy::from_microjoules(MICROJOULES_PER_KWH);
+        let intensity = Intensity::from_milligrams_per_kwh(209_000);
+        assert_eq!(Emissions::of(energy, intensity, 1_000).grams(), 209.0);
+        assert_eq!(Emissions::of(energy, intensity, 1_200).grams(), 250.8);
     }
 
     #[test]

@@ -1,2 +1,141 @@
 // SPDX-License-Identifier: Apache-2.0
-//! (to be written)
+//! The engine: one thread that owns the meter, the jobs and the open books.
+//!
+//! It wires the rooms left of it: readings become deltas, deltas are split over
+//! jobs, the splits are booked. The daemon and the standalone `aimeter run` use
+//! the same engine. It never waits for the network, a client, the disk or a GPU:
+//! commands come by a channel, GPU readings by another, batches leave to the
+//! ledger's writer, and readers take the latest [`snapshot::Snapshot`].
+
+pub mod snapshot;
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use arc_swap::ArcSwap;
+use tokio::sync::oneshot;
+
+use crate::jobs::{Exit, JobId, JobSpec};
+use crate::ledger::JobReport;
+use crate::server::protocol::SensorList;
+use crate::units::{BootTime, Intensity};
+
+use snapshot::Snapshot;
+
+/// Why the engine refused or failed a command.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// No running or recently finished job of that id.
+    #[error("no running job `{0}`")]
+    UnknownJob(JobId),
+    /// The id is taken by a job that is running (join it) or known.
+    #[error("a job `{0}` exists already")]
+    JobExists(JobId),
+    /// The process to be metered is not there.
+    #[error("process {0} does not exist")]
+    NoProcess(i32),
+    /// The user asked for a GPU that is not there.
+    #[error("{0}")]
+    UnknownGpu(String),
+    /// The engine has stopped.
+    #[error("the engine has stopped")]
+    Stopped,
+}
+
+/// The answer to a start or a join.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The moment from which energy is the job's.
+    pub at: BootTime,
+    /// What the user should know at once.
+    pub warnings: Vec<String>,
+}
+
+/// What can be changed while the engine runs (SIGHUP).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Time between readings; 100 ms to 10 s.
+    pub period: std::time::Duration,
+    /// Length of a booking interval; default 5 minutes.
+    pub interval: std::time::Duration,
+    /// How long a finished job stays in snapshots.
+    pub keep_finished: std::time::Duration,
+    /// Who pays for idle CPU energy.
+    pub idle_policy: crate::attribution::IdlePolicy,
+    /// The zone of jobs that name none; `None`: not set.
+    pub zone: Option<String>,
+    /// The PUE of jobs that name none, in thousandths; `None`: not set.
+    pub pue_thousandths: Option<u32>,
+    /// Present intensity of a zone (a pure look-up; the live counters use it).
+    pub intensity: fn(&str) -> Option<Intensity>,
+}
+
+/// What one can ask the engine for.
+#[derive(Debug)]
+pub enum Command {
+    /// Meter a new job; its process has not exec'ed yet.
+    Start(Box<JobSpec>, oneshot::Sender<Result<Started, EngineError>>),
+    /// One more process of a running job.
+    Join {
+        /// The job.
+        job: JobId,
+        /// The new process.
+        pid: i32,
+        /// Its wrapper.
+        wrapper_pid: i32,
+        /// The answer.
+        reply: oneshot::Sender<Result<Started, EngineError>>,
+    },
+    /// A main process ended. The job ends with its last process. With `reply`, the
+    /// report is sent when the readings of the end are in (at most one counter step).
+    End {
+        /// The job.
+        job: JobId,
+        /// The process given at start or join.
+        pid: i32,
+        /// How.
+        exit: Exit,
+        /// When.
+        at: BootTime,
+        /// Who waits for the report.
+        reply: Option<oneshot::Sender<Result<Box<JobReport>, EngineError>>>,
+    },
+    /// The state of a running or recently finished job.
+    Show(JobId, oneshot::Sender<Result<Box<JobReport>, EngineError>>),
+    /// SIGTERM to every process of a running job.
+    Terminate(JobId, oneshot::Sender<Result<(), EngineError>>),
+    /// The domains.
+    Sensors(oneshot::Sender<SensorList>),
+    /// Let go of NVML.
+    GpuRelease(oneshot::Sender<()>),
+    /// Take NVML up again.
+    GpuReclaim(oneshot::Sender<()>),
+    /// New settings.
+    Reload(Box<Settings>),
+    /// A GPU thread has something that should not wait for the next tick.
+    Wake,
+    /// Book what is open, hand it to the writer, end.
+    Stop(oneshot::Sender<()>),
+}
+
+/// The engine as others see it. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    commands: SyncSender<Command>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+}
+
+impl Handle {
+    /// The latest snapshot. Never waits for the engine.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Sends a command; the engine takes commands at once, between ticks.
+    ///
+    /// # Errors
+    /// [`EngineError::Stopped`] where the engine has ended.
+    pub fn send(&self, command: Command) -> Result<(), EngineError> {
+        self.commands.send(command).map_err(|_| EngineError::Stopped)
+    }
+}

@@ -1,2 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
 //! (to be written)
+
+pub mod protocol;

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What exporters see: an immutable picture of the books after a tick.
+//!
+//! Plain values only. Energies are cumulative since the ledger began and never
+//! fall. The engine publishes one after each tick and each start or end of a
+//! job, and reuses the buffers of the one before.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::jobs::JobId;
+use crate::sensors::{Domain, Kind};
+use crate::units::{Emissions, Energy, Power};
+
+/// Energies of counted domains by [`Kind`], in the order of [`Kind::ALL`].
+pub type ByKind = [Energy; Kind::ALL.len()];
+
+/// The picture.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub at: Option<Timestamp>,
+    /// Ticks since the engine started; moves on as long as the sampler lives.
+    pub ticks: u64,
+    /// Ticks that came too late to be taken.
+    pub missed_ticks: u64,
+    /// The domains.
+    pub domains: Vec<DomainView>,
+    /// Running jobs, and finished ones for a configured time.
+    pub jobs: Vec<JobView>,
+    /// Totals by user since the ledger began.
+    pub users: Vec<AccountView>,
+    /// Totals by project since the ledger began.
+    pub projects: Vec<AccountView>,
+    /// The sources.
+    pub sources: Vec<SourceView>,
+    /// The ledger.
+    pub ledger: LedgerView,
+    /// Present intensity of the default zone: zone, grams per kWh, source.
+    pub intensity: Option<IntensityView>,
+}
+
+/// How a domain does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SensorState {
+    /// Read at the last tick.
+    #[default]
+    Ok,
+    /// Nothing to say now (asleep).
+    NoData,
+    /// The last read failed.
+    Failed,
+    /// May not be read.
+    NotPermitted,
+    /// The device is gone.
+    Lost,
+    /// A call has not come back.
+    Stalled,
+    /// The counter stays at 0.
+    Dead,
+}
+
+impl SensorState {
+    /// The word in listings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            SensorState::Ok => "ok",
+            SensorState::NoData => "no_data",
+            SensorState::Failed => "failed",
+            SensorState::NotPermitted => "not_permitted",
+            SensorState::Lost => "lost",
+            SensorState::Stalled => "stalled",
+            SensorState::Dead => "dead",
+        }
+    }
+}
+
+/// One domain.
+#[derive(Clone, Debug)]
+pub struct DomainView {
+    /// Its properties.
+    pub domain: Arc<Domain>,
+    /// All energy booked of it.
+    pub total: Energy,
+    /// Of that, what no job used.
+    pub unattributed: Energy,
+    /// Power over the last tick.
+    pub power: Option<Power>,
+    /// How it does.
+    pub state: SensorState,
+    /// Failed reads by reason, in the order `no_data`, `failed`, `not_permitted`, `lost`.
+    pub read_errors: [u64; 4],
+    /// Values refused as absurd.
+    pub refused: u64,
+    /// Counter restarts seen.
+    pub resets: u64,
+    /// Last good reading.
+    pub last_read: Option<Timestamp>,
+}
+
+/// What never changes of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobMeta {
+    /// Its id.
+    pub id: JobId,
+    /// Its name.
+    pub name: String,
+    /// Who.
+    pub user: String,
+    /// Which project, if any.
+    pub project: Option<String>,
+}
+
+/// One job, nested jobs included in its figures.
+#[derive(Clone, Debug)]
+pub struct JobView {
+    /// Who and what.
+    pub meta: Arc<JobMeta>,
+    /// Whether it runs.
+    pub running: bool,
+    /// When it started.
+    pub started: Timestamp,
+    /// Energy of counted domains.
+    pub energy: ByKind,
+    /// Its part of the node's own meter, which overlaps the others.
+    pub node: Energy,
+    /// Emissions at the intensity known when the energy was used.
+    pub emissions: Emissions,
+    /// Power over the last tick.
+    pub power: Power,
+}
+
+/// A user or a project.
+#[derive(Clone, Debug)]
+pub struct AccountView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Energy of counted domains.
+    pub energy: ByKind,
+    /// Emissions at the intensity known when the energy was used.
+    pub emissions: Emissions,
+}
+
+/// One source.
+#[derive(Clone, Debug)]
+pub struct SourceView {
+    /// `nvml`, `rapl`, `hwmon`, `estimate`.
+    pub name: &'static str,
+    /// Whether at least one of its domains was read at the last tick.
+    pub up: bool,
+    /// Its domains.
+    pub domains: u32,
+    /// Domains or parts of it that are missing.
+    pub missing: u32,
+}
+
+/// The ledger's health.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LedgerView {
+    /// Whether the last write went well.
+    pub up: bool,
+    /// Failed writes.
+    pub errors: u64,
+    /// Last good write.
+    pub last_write: Option<Timestamp>,
+    /// Bookings that wait for a ledger that fails.
+    pub pending: u64,
+}
+
+/// Present intensity.
+#[derive(Clone, Debug)]
+pub struct IntensityView {
+    /// The zone.
+    pub zone: Arc<str>,
+    /// Grams per kWh.
+    pub grams_per_kwh: f64,
+    /// Who says so.
+    pub source: Arc<str>,
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What client and daemon say to each other on the Unix socket.
+//!
+//! One JSON object a line each way; the connection may carry several requests.
+//! Who may do what is decided by the peer's credentials (`SO_PEERCRED`), never by
+//! what the request claims. The form is internal: client and daemon of one
+//! package; a [`VERSION`] that differs is refused with both numbers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::jobs::{Exit, JobId, JobSpec};
+use crate::ledger::JobReport;
+use crate::record::Record;
+use crate::sensors::{Domain, Missing};
+use crate::units::BootTime;
+
+/// The version of this protocol.
+pub const VERSION: u32 = 1;
+
+/// From the client.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// First on every connection.
+    Hello {
+        /// The client's [`VERSION`].
+        version: u32,
+    },
+    /// A job is about to start: its process waits for our answer before it execs.
+    Start(Box<JobSpec>),
+    /// One more process of a running job (a rank that was started with the same
+    /// `AIMETER_JOB_ID`).
+    Join {
+        /// The job.
+        job: JobId,
+        /// The rank's process.
+        pid: i32,
+        /// The rank's wrapper.
+        wrapper_pid: i32,
+    },
+    /// The job's (or rank's) main process ended.
+    End {
+        /// The job.
+        job: JobId,
+        /// The process given at start or join.
+        pid: i32,
+        /// How.
+        exit: Exit,
+        /// When, on the boot's clock.
+        at: BootTime,
+        /// Whether the client waits for the record.
+        want_record: bool,
+    },
+    /// All that is known of a job.
+    Show {
+        /// The job.
+        job: JobId,
+    },
+    /// End a running job: SIGTERM to all its processes.
+    Terminate {
+        /// The job.
+        job: JobId,
+    },
+    /// The domains and what is missing.
+    Sensors,
+    /// Let go of the GPUs' driver, so that a GPU can be reset.
+    GpuRelease,
+    /// Take the GPUs up again.
+    GpuReclaim,
+}
+
+/// From the daemon.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Response {
+    /// To `Hello`.
+    Hello {
+        /// The daemon's [`VERSION`].
+        version: u32,
+        /// Its release.
+        release: String,
+    },
+    /// To `Start` and `Join`: metering runs.
+    Started {
+        /// The job.
+        job: JobId,
+        /// The moment from which energy is the job's.
+        at: BootTime,
+        /// What the user should know at once (unknown zone, untrustworthy GPU index).
+        warnings: Vec<String>,
+    },
+    /// To `End` with `want_record`, when the last readings are in.
+    Ended(Box<Record>),
+    /// To `End` of a rank, or without `want_record`.
+    Noted,
+    /// To `Show`.
+    Job(Box<JobReport>),
+    /// To `Sensors`.
+    Sensors(SensorList),
+    /// Done.
+    Done,
+    /// Refused or failed.
+    Error {
+        /// A closed set: `not_permitted`, `unknown_job`, `invalid`, `version`, `busy`, `failed`.
+        code: String,
+        /// For people.
+        message: String,
+    },
+}
+
+/// Every domain with its state, as `aimeter sensors` lists it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SensorList {
+    /// The domains that are read.
+    pub domains: Vec<SensorRow>,
+    /// What is not, and why.
+    pub missing: Vec<Missing>,
+}
+
+/// One domain as `aimeter sensors` lists it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SensorRow {
+    /// The domain.
+    pub domain: Domain,
+    /// `ok`, `no_data`, `failed`, `not_permitted`, `lost`, `stalled`, `dead`.
+    pub state: String,
+    /// How often the value was seen to change, in seconds; `None`: not seen yet.
+    pub observed_update_seconds: Option<f64>,
+    /// The time in which the counter wraps at the device's largest power, in seconds.
+    pub wrap_seconds: Option<f64>,
+    /// Power over the last tick, in watts.
+    pub power_watts: Option<f64>,
+    /// Reads that failed since the daemon started.
+    pub read_errors: u64,
+}
