@@ -52,7 +52,7 @@ pub struct Started {
 }
 
 /// What can be changed while the engine runs (SIGHUP).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Time between readings; 100 ms to 10 s.
     pub period: std::time::Duration,
