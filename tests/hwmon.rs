@@ -185,12 +185,16 @@ fn a_sleeping_gpu_is_not_read() {
     let roots = roots(folder.path());
     let mounted = tree.mount(&roots.sysfs).unwrap();
     let mut hwmon = Hwmon::new(&roots);
-    hwmon.discover();
+    assert_eq!(hwmon.discover().domains[0].max_power, Power::from_watts(600));
     assert!(read(&mut hwmon, 1)[0].is_ok());
     let reads = mounted.meter(key).reads();
     mounted.meter(key).fail(Fault::Io);
     assert!(matches!(read(&mut hwmon, 1)[0], Err(ReadError::NoData(_))));
     assert_eq!(mounted.meter(key).reads(), reads, "the sensor itself was not touched");
+    // Nor is its limit read when it is looked for: the general bound is taken.
+    let asleep = Hwmon::new(&roots).discover();
+    assert_eq!(asleep.domains[0].max_power, Power::from_watts(2_000));
+    assert!(asleep.domains[0].counted());
     mounted.meter(key).heal();
     assert!(read(&mut hwmon, 1)[0].is_ok());
 }

@@ -113,7 +113,7 @@ fn amdgpu(chip: &Chip) -> Option<Sensor> {
     let label = chip.text("power1_label").unwrap_or_else(|| "GPU".into());
     let mut domain = domain(chip, "power1", &label, Kind::Gpu, Method::Power);
     domain.update_period = Duration::from_millis(100);
-    let cap = chip.number("power1_cap_max").or_else(|| chip.number("power1_cap"));
+    let cap = chip.limit(&["power1_cap_max", "power1_cap"]);
     domain.max_power = twice(cap);
     if cap.is_none() {
         domain.overlap = Some("no power limit of its own: a GPU inside a CPU package".into());
@@ -125,7 +125,7 @@ fn amdgpu(chip: &Chip) -> Option<Sensor> {
 /// driver extends a 32-bit register only when it is read, at the latest every
 /// two minutes (4.4 min at 1 kW, says the driver): the default period does.
 fn intel_gpu(chip: &Chip) -> Vec<Sensor> {
-    let limit = chip.number("power1_max");
+    let limit = chip.limit(&["power1_max"]);
     let labelled = |sensor: String| {
         let label = chip.text(&format!("{sensor}_label")).unwrap_or_else(|| "card".into());
         (sensor, label)

@@ -2,7 +2,7 @@
 //! Energy and power sensors of the kernel's hwmon: amd_energy, NVIDIA Grace and
 //! node power by ACPI, AMD and Intel GPUs.
 //!
-//! Only chips whose meaning is known are read (see [`chips`]); others are named
+//! Only chips whose meaning is known are read (see `chips.rs`); others are named
 //! and never added. A sensor is known by its chip and device, never by the
 //! number of its folder. A sleeping GPU is left asleep. Attributes: the kernel's
 //! `Documentation/hwmon/sysfs-interface.rst`, µJ and µW.
@@ -72,6 +72,14 @@ impl Chip {
     /// The number in such a file.
     fn number(&self, name: &str) -> Option<u64> {
         self.file(name).and_then(|path| files::number(&path))
+    }
+
+    /// The first of the given limits, µW, that the chip has and names. Reading
+    /// one would wake a sleeping device: 0 then.
+    fn limit(&self, names: &[&str]) -> Option<u64> {
+        let file = names.iter().find_map(|name| self.file(name))?;
+        let asleep = self.text("device/power/runtime_status").is_some_and(|s| s == "suspended");
+        if asleep { Some(0) } else { files::number(&file) }
     }
 
     /// The text in such a file.
