@@ -7,7 +7,9 @@
 //! one line in [`local_sources`] (or, for a device that may hang, one source per
 //! device as NVML does), one test file, one row in `docs/sensors.md`.
 
+mod cpuinfo;
 pub mod estimate;
+mod files;
 pub mod hwmon;
 pub mod nvml;
 pub mod rapl;
@@ -263,4 +265,11 @@ impl Default for Roots {
     fn default() -> Self {
         Roots { sysfs: "/sys".into(), procfs: "/proc".into() }
     }
+}
+
+/// The sources that read this machine's files, in the order in which people see
+/// them. GPUs by NVML are added by the engine, one source a device; the estimate
+/// is added where [`estimate::is_needed`].
+pub fn local_sources(roots: &Roots) -> Vec<Box<dyn Source>> {
+    vec![Box::new(rapl::Rapl::new(roots)), Box::new(hwmon::Hwmon::new(roots))]
 }
