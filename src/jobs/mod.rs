@@ -7,6 +7,7 @@
 pub mod cgroup;
 pub mod cpu;
 pub mod gpus;
+pub mod processes;
 pub mod tree;
 
 use std::collections::BTreeMap;
@@ -166,4 +167,18 @@ pub struct CpuReading {
     pub at: BootTime,
     /// Microseconds of CPU time since the job began, all its processes, dead ones too.
     pub used_microseconds: u64,
+}
+
+/// The decimal number at the start of `text` and what follows it; `None` where
+/// there is no digit or it does not fit. Allocates nothing: it parses the
+/// kernel's files in every tick.
+pub(crate) fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if digits == 0 {
+        return None;
+    }
+    let number = text[..digits].iter().try_fold(0u64, |number, digit| {
+        number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    })?;
+    Some((number, &text[digits..]))
 }
