@@ -127,7 +127,7 @@ impl Writer {
             known: recovered.running.iter().map(|job| Event::Job(job.row.clone().into())).collect(),
             said: None,
             refusal_said: None,
-            _lock: lock,
+            lock,
         };
         let thread = std::thread::Builder::new()
             .name("ledger".into())
@@ -235,7 +235,7 @@ struct State {
     said: Option<BootTime>,
     /// When a refused row was last said in the log.
     refusal_said: Option<BootTime>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// A time in which writing fails.
@@ -259,7 +259,10 @@ impl State {
     fn run(mut self, mut connection: Connection) {
         let ended = loop {
             match self.serve(&connection) {
-                End::Closed(ended) => break ended,
+                End::Closed(ended) => {
+                    drop(connection);
+                    break ended;
+                }
                 End::Again => {}
                 End::Corrupt(cause) => {
                     drop(connection);
@@ -270,11 +273,14 @@ impl State {
                 }
             }
         };
-        let mut inbox = self.shared.inbox();
+        // All is let go before the end is told: who closes may open at once.
+        let State { shared, lock, .. } = self;
+        drop(lock);
+        let mut inbox = shared.inbox();
         inbox.ended = Some(ended);
         inbox.view.up = false;
         drop(inbox);
-        self.shared.done.notify_all();
+        shared.done.notify_all();
     }
 
     /// Writes batches until the end is asked for or the file is found corrupt.
