@@ -10,6 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::jobs::JobId;
+pub use crate::ledger::LedgerView;
 use crate::sensors::{Domain, Kind};
 use crate::units::{Emissions, Energy, Power};
 
@@ -153,19 +154,6 @@ pub struct SourceView {
     pub domains: u32,
     /// Domains or parts of it that are missing.
     pub missing: u32,
-}
-
-/// The ledger's health.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LedgerView {
-    /// Whether the last write went well.
-    pub up: bool,
-    /// Failed writes.
-    pub errors: u64,
-    /// Last good write.
-    pub last_write: Option<Timestamp>,
-    /// Bookings that wait for a ledger that fails.
-    pub pending: u64,
 }
 
 /// Present intensity.

@@ -2,13 +2,17 @@
 //! The books: per job and domain, energy by interval, kept for good.
 //!
 //! [`books`] holds the open interval in memory; [`writer`] is the one thread
-//! that writes the SQLite file; [`query`] reads it, also from another process
-//! while the daemon writes. Energy is integer microjoules throughout. A booking
+//! that writes the SQLite file ([`recover`]: what it finds in it at a start);
+//! [`query`] reads it, also from another process while the daemon writes. Energy is integer microjoules throughout. A booking
 //! that was closed is never changed again; emissions are not stored, they are
 //! derived from bookings and intensity facts.
 
+mod apply;
 pub mod books;
+mod pending;
 pub mod query;
+pub mod recover;
+mod rows;
 pub mod schema;
 pub mod writer;
 
@@ -162,6 +166,13 @@ pub enum Event {
         /// One sentence, for people.
         text: String,
     },
+    /// A sensor that was missing while a job ran.
+    Missing {
+        /// The job.
+        job: JobKey,
+        /// The sensor.
+        missing: Missing,
+    },
     /// A carbon-intensity fact.
     Intensity(IntensityFact),
 }
@@ -259,4 +270,17 @@ pub struct JobReport {
     pub missing: Vec<Missing>,
     /// Remarks on quality, oldest first.
     pub notes: Vec<String>,
+}
+
+/// The ledger's health.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LedgerView {
+    /// Whether the last write went well.
+    pub up: bool,
+    /// Failed writes.
+    pub errors: u64,
+    /// Last good write.
+    pub last_write: Option<Timestamp>,
+    /// Bookings that wait for a ledger that fails.
+    pub pending: u64,
 }

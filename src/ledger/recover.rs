@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a starting daemon finds in its ledger, and all that it needs to go on.
+//!
+//! Nothing here judges: whether a counter ran on or a job still lives is for the
+//! engine to say, which knows the present boot and the sensors' epochs.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Result};
+
+use super::query::{JobSummary, summarize};
+use super::rows;
+use super::{Booking, DomainKey, JobKey, JobRow};
+use crate::sensors::{Domain, DomainId, Kind};
+use crate::units::{BootTime, Energy};
+
+/// All that a restart needs.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// The domains ever seen, by id.
+    pub domains: BTreeMap<DomainId, KnownDomain>,
+    /// The number for the next new domain; at least 1.
+    pub next_domain: i64,
+    /// The number for the next new job; at least 1.
+    pub next_job: i64,
+    /// Jobs that ran when the ledger was last written, outer before nested.
+    pub running: Vec<RunningJob>,
+    /// The last line of each (job, domain) that still grew, `unattributed` too. A
+    /// line sent with the same key replaces it: go on from its amount, or begin a
+    /// line with a later `from`.
+    pub open: Vec<Booking>,
+    /// Totals since the ledger began, by user, own energy of each job.
+    pub users: Vec<AccountEnergy>,
+    /// The same by project; jobs without one are in none.
+    pub projects: Vec<AccountEnergy>,
+    /// Jobs that ended at or after the asked time, nested jobs included in their
+    /// figures, newest first.
+    pub ended: Vec<JobSummary>,
+    /// A corrupt ledger that was set aside under this name: this one is new.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// A domain as the ledger knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownDomain {
+    /// Its number.
+    pub key: DomainKey,
+    /// Its properties when last seen.
+    pub domain: Domain,
+    /// Its last reading.
+    pub mark: Option<KnownMark>,
+    /// All that was booked of it since the ledger began.
+    pub total: Energy,
+    /// Of that, what no job used.
+    pub unattributed: Energy,
+}
+
+/// The last reading of a counter, of this life of it or another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownMark {
+    /// The boot in which it was read.
+    pub boot_id: String,
+    /// The life of the counter, as its `Event::Domain` said.
+    pub epoch: String,
+    /// When it was read, on that boot's clock.
+    pub at: BootTime,
+    /// When it was read, UTC.
+    pub wall: Timestamp,
+    /// The raw value.
+    pub value: Energy,
+}
+
+/// A job that ran.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunningJob {
+    /// The job.
+    pub row: JobRow,
+    /// Its CPU time at the last tick, in microseconds.
+    pub cpu_microseconds: Option<u64>,
+    /// Its own lines, the open ones too, by domain and time.
+    pub lines: Vec<Booking>,
+    /// Lines of ended jobs that ran inside it and in no other running job.
+    pub nested: Vec<Booking>,
+    /// Its remarks so far.
+    pub notes: Vec<String>,
+}
+
+/// Energy of one user or project, by what emissions depend on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountEnergy {
+    /// The user or project.
+    pub name: String,
+    /// Of what; counted domains only.
+    pub kind: Kind,
+    /// The carbon zone in force.
+    pub zone: Option<String>,
+    /// The PUE in force, in thousandths.
+    pub pue_thousandths: Option<u32>,
+    /// The energy.
+    pub energy: Energy,
+}
+
+/// Reads it all. `ended_since`: how far back ended jobs are wanted.
+pub fn read(connection: &Connection, ended_since: Timestamp) -> Result<Recovered> {
+    let next = |table: &str| -> Result<i64> {
+        let sql = format!("SELECT ifnull(max(key), 0) + 1 FROM {table}");
+        connection.query_row(&sql, [], |row| row.get(0))
+    };
+    let domains = domains(connection)?;
+    let sql = format!("SELECT {} FROM booking_open", rows::LINE);
+    let open = connection.prepare(&sql)?.query_map([], rows::line)?.collect::<Result<_>>()?;
+    Ok(Recovered {
+        next_domain: next("domain")?,
+        next_job: next_job(connection, next("job")?)?,
+        running: running(connection)?,
+        open,
+        users: accounts(connection, "user")?,
+        projects: accounts(connection, "project")?,
+        ended: ended(connection, ended_since)?,
+        domains,
+        set_aside: None,
+    })
+}
+
+/// A job's row may have been lost where its lines were not: skip its number too.
+fn next_job(connection: &Connection, by_rows: i64) -> Result<i64> {
+    let sql = "SELECT ifnull(max(job), 0) + 1 FROM total";
+    let by_lines: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    Ok(by_rows.max(by_lines))
+}
+
+fn domains(connection: &Connection) -> Result<BTreeMap<DomainId, KnownDomain>> {
+    let sql = format!(
+        "SELECT domain.key, counter.boot, counter.epoch, counter.at_ns, counter.wall_ns,
+                counter.value_uj, {} FROM domain LEFT JOIN counter ON counter.domain = domain.key",
+        rows::DOMAIN
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let mut found = statement.query([])?;
+    let mut domains = BTreeMap::new();
+    let mut ids = BTreeMap::new();
+    while let Some(row) = found.next()? {
+        let key = DomainKey(row.get(0)?);
+        let mark = match row.get::<_, Option<String>>(1)? {
+            None => None,
+            Some(boot_id) => Some(KnownMark {
+                boot_id,
+                epoch: row.get(2)?,
+                at: BootTime::from_nanoseconds(rows::unsigned(row, 3)?),
+                wall: rows::timestamp(row, 4)?,
+                value: rows::energy(row, 5)?,
+            }),
+        };
+        let domain = rows::domain(row, 6)?;
+        ids.insert(key, domain.id.clone());
+        let (total, unattributed) = (Energy::ZERO, Energy::ZERO);
+        let known = KnownDomain { key, mark, total, unattributed, domain };
+        domains.insert(known.domain.id.clone(), known);
+    }
+    let mut statement = connection.prepare("SELECT domain, job, energy_uj FROM total")?;
+    let mut found = statement.query([])?;
+    while let Some(row) = found.next()? {
+        let energy = rows::energy(row, 2)?;
+        let id = ids.get(&DomainKey(row.get(0)?));
+        if let Some(known) = id.and_then(|id| domains.get_mut(id)) {
+            known.total = known.total.saturating_add(energy);
+            if JobKey(row.get(1)?) == JobKey::UNATTRIBUTED {
+                known.unattributed = energy;
+            }
+        }
+    }
+    Ok(domains)
+}
+
+fn running(connection: &Connection) -> Result<Vec<RunningJob>> {
+    let sql = format!("SELECT {} FROM job WHERE state = 'running' ORDER BY key", rows::JOB);
+    let found: Vec<JobRow> =
+        connection.prepare(&sql)?.query_map([], rows::job)?.collect::<Result<_>>()?;
+    found.into_iter().map(|row| running_job(connection, row)).collect()
+}
+
+fn running_job(connection: &Connection, row: JobRow) -> Result<RunningJob> {
+    let key = row.key.0;
+    let cpu: Option<i64> = connection
+        .query_row("SELECT used_us FROM cpu WHERE job = ?", [key], |row| row.get(0))
+        .optional()?;
+    let lines = |sql: &str| -> Result<Vec<Booking>> {
+        connection.prepare_cached(sql)?.query_map([key], rows::line)?.collect()
+    };
+    let own = format!("SELECT {} FROM line WHERE job = ? ORDER BY domain, from_us", rows::LINE);
+    let nested = format!(
+        "WITH RECURSIVE inner (key) AS (
+             SELECT key FROM job WHERE parent_key = ? AND state <> 'running'
+             UNION SELECT job.key FROM job JOIN inner ON job.parent_key = inner.key
+             WHERE job.state <> 'running')
+         SELECT {} FROM inner CROSS JOIN line ON line.job = inner.key
+         ORDER BY job, domain, from_us",
+        rows::LINE
+    );
+    let notes = connection
+        .prepare_cached("SELECT text FROM note WHERE job = ? ORDER BY seq")?
+        .query_map([key], |row| row.get(0))?
+        .collect::<Result<_>>()?;
+    Ok(RunningJob {
+        cpu_microseconds: cpu.and_then(|used| u64::try_from(used).ok()),
+        lines: lines(&own)?,
+        nested: lines(&nested)?,
+        notes,
+        row,
+    })
+}
+
+/// Sums by user or project (`column`), what is open included.
+fn accounts(connection: &Connection, column: &str) -> Result<Vec<AccountEnergy>> {
+    let sql = format!(
+        "SELECT job.{column}, domain.kind, job.zone, job.pue_thousandths, total.energy_uj
+         FROM total JOIN job ON job.key = total.job JOIN domain ON domain.key = total.domain
+         WHERE domain.overlap IS NULL AND job.{column} IS NOT NULL"
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let mut found = statement.query([])?;
+    let mut sums: BTreeMap<(String, Kind, Option<String>, Option<u32>), Energy> = BTreeMap::new();
+    while let Some(row) = found.next()? {
+        let word: String = row.get(1)?;
+        let Some(kind) = Kind::from_word(&word) else { continue };
+        let sum = sums.entry((row.get(0)?, kind, row.get(2)?, row.get(3)?)).or_default();
+        *sum = sum.saturating_add(rows::energy(row, 4)?);
+    }
+    let account = |((name, kind, zone, pue_thousandths), energy)| AccountEnergy {
+        name,
+        kind,
+        zone,
+        pue_thousandths,
+        energy,
+    };
+    Ok(sums.into_iter().map(account).collect())
+}
+
+fn ended(connection: &Connection, since: Timestamp) -> Result<Vec<JobSummary>> {
+    let sql = format!(
+        "SELECT {} FROM job WHERE state <> 'running' AND ended_ns >= ? ORDER BY ended_ns DESC",
+        rows::JOB
+    );
+    let jobs: Vec<JobRow> = connection
+        .prepare(&sql)?
+        .query_map([rows::wall_nanoseconds(since)], rows::job)?
+        .collect::<Result<_>>()?;
+    jobs.into_iter().map(|row| summarize(connection, row)).collect()
+}
