@@ -30,17 +30,26 @@ pub struct TableFact {
 /// The shipped yearly figure for a zone: of the zone itself, or of the world with
 /// a warning where no zone is set or the table does not know it. `at` is now.
 pub fn fact_for(zone: Option<&str>, at: Timestamp) -> TableFact {
-    let (entry, warning) = match zone.map(table::find) {
-        Some(Ok(entry)) => (entry, None),
-        Some(Err(unknown)) => (table::world(), Some(format!("{unknown} (the world mean is used)"))),
-        None => (table::world(), Some(NO_ZONE.to_owned())),
-    };
-    TableFact { fact: fact_of(entry, at), warning }
+    match zone.map(table::find) {
+        Some(Ok(entry)) => TableFact { fact: fact_of(entry, at), warning: None },
+        _ => TableFact { fact: fact_of(table::world(), at), warning: Some(world_note(zone)) },
+    }
+}
+
+/// Why the world mean is used although nobody asked for it, with what to do.
+pub fn world_note(zone: Option<&str>) -> String {
+    match zone.map(table::find) {
+        None => NO_ZONE.to_owned(),
+        Some(Err(unknown)) => format!("{unknown} (the world mean is used)"),
+        Some(Ok(entry)) => {
+            format!("no intensity of zone `{}` is at hand (the world mean is used)", entry.zone)
+        }
+    }
 }
 
 /// What is said where no zone is set.
 const NO_ZONE: &str =
-    "no zone is set: the world mean is used; set --zone, AIMETER_ZONE or `zone` in the config";
+    "no zone is set: the world mean is used; set `--zone` or `zone` in the config";
 
 /// The yearly intensity of a zone; `None` where the table does not know it.
 /// Does not allocate after its first call.
