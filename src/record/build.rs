@@ -214,10 +214,10 @@ fn notes(
 ) -> Vec<String> {
     let mut notes: Vec<String> = report.missing.iter().filter_map(missing_note).collect();
     notes.extend(report.notes.iter().map(|note| text::line(note)));
-    let shared: Vec<&str> = Kind::ALL
+    let shared: Vec<String> = Kind::ALL
         .into_iter()
         .filter(|kind| counted.iter().any(|one| one.domain.kind == *kind && split_by_cpu_time(one)))
-        .map(Kind::as_str)
+        .map(|kind| text::kind(kind.as_str()))
         .collect();
     if !shared.is_empty() {
         notes.push(format!("{} energy is split between jobs by CPU time", shared.join(" and ")));

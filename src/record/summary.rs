@@ -90,7 +90,7 @@ fn energy_lines(record: &Record) -> Vec<Line> {
     let provenance = energy.provenance.as_deref().unwrap_or_default();
     let gain = energy
         .sensor_gain_percent
-        .map_or(String::new(), |percent| format!(", sensor gain ± {} %", text::number(percent)));
+        .map_or(String::new(), |percent| format!(", sensor gain ± {}", text::percent(percent)));
     let remark = format!("{}{gain}", whole_provenance(record, provenance));
     let first = Line::energy("energy", total, energy.uncertainty_joules, remark);
     let colour = Some(if provenance == "measured" { BOLD } else { YELLOW });
@@ -132,7 +132,7 @@ fn kind_line(record: &Record, kind: &str) -> Line {
     if !covered(record, kind) {
         remark.push_str("; overlaps the others, not added");
     }
-    Line::energy(&label(kind), joules, Some(width), remark)
+    Line::energy(&format!("  {}", text::kind(kind)), joules, Some(width), remark)
 }
 
 fn kind_provenance(domains: &[&DomainPart]) -> String {
@@ -142,18 +142,9 @@ fn kind_provenance(domains: &[&DomainPart]) -> String {
         [one] if one.provenance == "derived" => one.share,
         _ => None,
     };
-    let share = share.map_or(String::new(), |share| {
-        format!(", {} % of what it used", text::number(share * 100.0))
-    });
+    let share = share
+        .map_or(String::new(), |share| format!(", {} of the domain", text::percent(share * 100.0)));
     format!("{}{share}", words.join(" and "))
-}
-
-fn label(kind: &str) -> String {
-    let name = match kind {
-        "gpu" | "cpu" | "dram" => kind.to_uppercase(),
-        other => other.to_owned(),
-    };
-    format!("  {name}")
 }
 
 fn facility_line(record: &Record) -> Option<Line> {
@@ -179,9 +170,11 @@ fn intensity_text(intensity: &IntensityPart) -> String {
     let mut sources: Vec<String> = parts.iter().map(source_text).collect();
     sources.sort_unstable();
     sources.dedup();
-    let settled = if *settled { "settled" } else { "may be replaced by a better figure" };
+    // Of a yearly mean everybody knows that a better figure may come.
+    let open = !settled && parts.iter().any(|part| part.kind != "table");
+    let open = if open { "; not final" } else { "" };
     let boundary = if boundary == "mixed" { "direct and lifecycle mixed" } else { boundary };
-    format!("{zone} {grams} g/kWh ({signal}, {boundary}), {}; {settled}", sources.join(", "))
+    format!("{zone} {grams} g/kWh ({signal}, {boundary}), {}{open}", sources.join(", "))
 }
 
 fn source_text(part: &IntensityUse) -> String {

@@ -40,6 +40,19 @@ pub fn number(value: f64) -> String {
     figures(round(value, 3), 3)
 }
 
+/// A percentage of two significant figures.
+pub fn percent(value: f64) -> String {
+    format!("{} %", figures(round(value, 2), 2))
+}
+
+/// A kind of domain as people write it: `GPU`, `CPU`, `DRAM`, `node`.
+pub fn kind(word: &str) -> String {
+    match word {
+        "gpu" | "cpu" | "dram" => word.to_uppercase(),
+        other => other.to_owned(),
+    }
+}
+
 /// A time: `312 ms`, `20.0 s`, `12 min 31 s`, `3 h 5 min`, `2 d 4 h`.
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
@@ -105,6 +118,8 @@ mod tests {
         assert_eq!(uncertainty(5_249.0), "5.2 kJ");
         assert_eq!(uncertainty(996.0), "1.0 kJ");
         assert_eq!(uncertainty(41.0), "41 J");
+        assert_eq!(percent(7.5), "7.5 %");
+        assert_eq!(percent(99.9), "100 %");
     }
 
     #[test]
