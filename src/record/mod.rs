@@ -6,12 +6,19 @@
 //! `docs/record.md`). A field that is unknown is null, never invented. Nothing
 //! here reads a sensor, a clock or the network.
 
+mod build;
+pub mod host;
+pub mod summary;
+pub mod text;
+pub mod uncertainty;
+mod version;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The name and version of the record's form.
-pub const SCHEMA: &str = "aimeter-record/1";
+pub use build::build;
+pub use version::{ReadRecordError, SCHEMA, Version, VersionError, read};
 
 /// A finished job's energy and emissions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,7 +50,7 @@ pub struct JobPart {
     pub project: Option<String>,
     /// `--label`.
     pub labels: BTreeMap<String, String>,
-    /// `run`, ….
+    /// How it came to aimeter: `run`, later `slurm`, `container`, ….
     pub origin: String,
     /// The command line.
     pub command: Vec<String>,
@@ -105,11 +112,13 @@ pub struct EnergyPart {
     pub total_joules: Option<f64>,
     /// ± joules at 95 %.
     pub uncertainty_joules: Option<f64>,
-    /// The sensors' published gain error, ± percent of the total at 95 %.
+    /// The sensors' published gain error, ± percent at 95 %, of the energy whose
+    /// sensors have one; null where none has.
     pub sensor_gain_percent: Option<f64>,
     /// `measured`, `estimated`, or `mixed` where a part is estimated.
     pub provenance: Option<String>,
-    /// By domain.
+    /// By domain. A domain is part of the total exactly where its kind is in
+    /// [`QualityPart::coverage`]; others (a node's own meter, cores) overlap it.
     pub domains: Vec<DomainPart>,
     /// Power usage effectiveness.
     pub pue: Option<PuePart>,
@@ -152,7 +161,8 @@ pub struct PuePart {
 /// Emissions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EmissionsPart {
-    /// Grams CO2e: operational + embodied where known.
+    /// Grams CO2e: operational + embodied where known. Null where the energy or
+    /// the intensity of any part of it is unknown.
     pub total_grams: Option<f64>,
     /// Grams CO2e of the electricity.
     pub operational_grams: Option<f64>,
@@ -199,7 +209,7 @@ pub struct IntensityUse {
 /// Quality.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QualityPart {
-    /// Seconds of the job without readings.
+    /// Seconds of the job without readings: the longest of its domains.
     pub gaps_seconds: f64,
     /// Kinds that were counted.
     pub coverage: Vec<String>,

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `aimeter show JOB`: one job in full, for people or as its record.
+//!
+//! Loading the job and its intensity facts is the caller's: from the ledger's
+//! file or from the running daemon, in the same shape. Nothing here computes a
+//! figure that is not in the record or in the books.
+
+use std::io::Write;
+
+use anyhow::Context;
+use comfy_table::{CellAlignment, Table, presets};
+use jiff::Timestamp;
+
+use crate::jobs::JobId;
+use crate::ledger::{IntensityFact, IntervalEnergy, JobReport};
+use crate::record::summary::{Style, summary};
+use crate::record::{DomainPart, HostPart, IntensityUse, Record, build, text};
+use crate::units::Energy;
+
+/// The longest list of intervals; a longer one is shown by several in a row.
+const MOST_INTERVALS: usize = 24;
+
+/// What the user asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Which job.
+    pub job: JobId,
+    /// The record instead of a text.
+    pub json: bool,
+    /// How the text looks.
+    pub style: Style,
+}
+
+/// Shows a job on `out`. `facts` are the intensity facts of the job's zone and of
+/// the world; `host` is where it ran.
+///
+/// # Errors
+/// That of `load` (no such job), or of writing.
+pub fn show(
+    options: &Options,
+    host: &HostPart,
+    load: impl FnOnce(&JobId) -> anyhow::Result<JobReport>,
+    facts: impl FnOnce(&JobReport) -> Vec<IntensityFact>,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let report = load(&options.job)?;
+    let record = build(&report, host, &facts(&report));
+    let text = if options.json {
+        let mut json = serde_json::to_string_pretty(&record).context("cannot write the record")?;
+        json.push('\n');
+        json
+    } else {
+        full_text(&report, &record, options.style)
+    };
+    out.write_all(text.as_bytes())?;
+    Ok(())
+}
+
+fn full_text(report: &JobReport, record: &Record, style: Style) -> String {
+    let mut out = summary(record, style);
+    out.push_str(&section("domains", domain_table(&record.energy.domains)));
+    out.push_str(&section("energy over time", interval_table(&report.intervals)));
+    let parts = record.emissions.intensity.as_ref().map(|intensity| intensity.parts.as_slice());
+    out.push_str(&section("carbon intensity", intensity_table(parts.unwrap_or_default())));
+    out
+}
+
+/// A title and a table; nothing for an empty table.
+fn section(title: &str, table: Table) -> String {
+    if table.is_empty() {
+        return String::new();
+    }
+    format!("\n{title}\n{}\n", table.trim_fmt())
+}
+
+/// A plain table; `right` are the columns of figures.
+fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header.to_vec()).add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((2, 0));
+    }
+    for &index in right {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn domain_table(domains: &[DomainPart]) -> Table {
+    let row = |domain: &DomainPart| {
+        vec![
+            text::line(&domain.id),
+            domain.kind.clone(),
+            format!("{}, {}", domain.source, domain.method),
+            domain.provenance.clone(),
+            text::energy(domain.joules),
+            text::uncertainty(domain.uncertainty_joules),
+            domain.sensor_gain_percent.map_or("not known".into(), text::percent),
+            domain.share.map_or("not known".into(), |share| text::percent(share * 100.0)),
+        ]
+    };
+    let header = ["domain", "kind", "read by", "figure is", "energy", "±", "gain ±", "share"];
+    table(&header, &[4, 5, 6, 7], domains.iter().map(row).collect())
+}
+
+fn interval_table(intervals: &[IntervalEnergy]) -> Table {
+    let row = |interval: IntervalEnergy| {
+        let microseconds = interval.from_microseconds.abs_diff(interval.to_microseconds);
+        let mean = interval.energy.over(std::time::Duration::from_micros(microseconds));
+        vec![
+            moment(interval.from_microseconds),
+            moment(interval.to_microseconds),
+            text::energy(interval.energy.joules()),
+            format!("{} W", text::number(mean.watts())),
+        ]
+    };
+    let rows = condensed(intervals).into_iter().map(row).collect();
+    table(&["from", "to", "energy", "mean power"], &[2, 3], rows)
+}
+
+/// At most [`MOST_INTERVALS`] intervals, each of several in a row.
+fn condensed(intervals: &[IntervalEnergy]) -> Vec<IntervalEnergy> {
+    let mut sorted = intervals.to_vec();
+    sorted.sort_by_key(|interval| interval.from_microseconds);
+    let together = sorted.len().div_ceil(MOST_INTERVALS).max(1);
+    let join = |group: &[IntervalEnergy]| IntervalEnergy {
+        from_microseconds: group.first().map_or(0, |first| first.from_microseconds),
+        to_microseconds: group.iter().map(|one| one.to_microseconds).max().unwrap_or(0),
+        energy: group.iter().fold(Energy::ZERO, |sum, one| sum.saturating_add(one.energy)),
+    };
+    sorted.chunks(together).map(join).collect()
+}
+
+fn intensity_table(parts: &[IntensityUse]) -> Table {
+    let row = |part: &IntensityUse| {
+        vec![
+            part.from.clone(),
+            part.to.clone(),
+            text::number(part.grams_per_kwh),
+            part.kind.clone(),
+            text::line(&part.source),
+        ]
+    };
+    table(&["from", "to", "g/kWh", "kind", "source"], &[2], parts.iter().map(row).collect())
+}
+
+fn moment(microseconds: i64) -> String {
+    Timestamp::from_microsecond(microseconds).map(|at| format!("{at:.0}")).unwrap_or_default()
+}

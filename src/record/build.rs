@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From what the books know to the public record.
+//!
+//! Pure: the report, the host and the intensity facts come in, the record goes
+//! out, and the same input gives the same record. What is not known becomes null.
+
+use jiff::Timestamp;
+
+use super::uncertainty::{gain_percent_of_sum, of_domain, of_sum, split_by_cpu_time};
+use super::{
+    DomainPart, EmissionsPart, EnergyPart, GpuPart, HostPart, IntensityPart, IntensityUse, JobPart,
+    PuePart, QualityPart, Record, SCHEMA, text,
+};
+use crate::carbon::{Operational, Use, operational};
+use crate::grid;
+use crate::jobs::Exit;
+use crate::ledger::{DomainReport, IntensityFact, IntensityKind, JobReport, JobRow};
+use crate::sensors::{Kind, Method, Missing};
+use crate::units::Energy;
+
+/// The record of a job. `facts` are those of the job's zone and of the world; the
+/// world's are used only where there is none of the zone.
+pub fn build(report: &JobReport, host: &HostPart, facts: &[IntensityFact]) -> Record {
+    let counted: Vec<&DomainReport> =
+        report.domains.iter().filter(|one| one.domain.counted()).collect();
+    let coverage: Vec<Kind> = Kind::ALL
+        .into_iter()
+        .filter(|kind| counted.iter().any(|one| one.domain.kind == *kind))
+        .collect();
+    let (zone_facts, zone_note) = facts_in_force(report.job.zone.as_deref(), facts);
+    let pue = report.job.pue_thousandths.unwrap_or(1_000);
+    let carbon = operational(&report.intervals, &zone_facts, pue);
+    let emissions = emissions_part(&carbon, !counted.is_empty());
+    Record {
+        schema: SCHEMA.to_owned(),
+        job: job_part(&report.job),
+        host: host_part(host, &counted),
+        energy: energy_part(report, &counted, &coverage),
+        quality: QualityPart {
+            gaps_seconds: longest_gap(&counted),
+            coverage: coverage.iter().map(|kind| kind.as_str().to_owned()).collect(),
+            notes: notes(report, &counted, zone_note, &emissions),
+        },
+        emissions,
+    }
+}
+
+fn job_part(row: &JobRow) -> JobPart {
+    let spec = &row.spec;
+    JobPart {
+        id: spec.id.to_string(),
+        name: spec.name.clone(),
+        user: spec.user.clone(),
+        project: spec.project.clone(),
+        labels: spec.labels.clone(),
+        origin: row.origin.clone(),
+        command: spec.command.clone(),
+        exit_code: match row.exit {
+            Some(Exit::Code(code)) => Some(code),
+            Some(Exit::Signal(signal)) => Some(128 + signal),
+            Some(Exit::Unknown) | None => None,
+        },
+        state: row.state.as_str().to_owned(),
+        started_at: rfc3339(row.started),
+        ended_at: row.ended.map(rfc3339),
+        duration_seconds: row.duration.map(|time| time.as_micros() as f64 / 1e6),
+    }
+}
+
+/// The host with the GPUs of the job: a GPU of which only its energy is known has
+/// the name of its device and nothing more.
+fn host_part(host: &HostPart, counted: &[&DomainReport]) -> HostPart {
+    let gpus = counted.iter().filter(|one| one.domain.kind == Kind::Gpu).filter_map(|one| {
+        let uuid = one.domain.id.as_str().strip_prefix("nvml:")?;
+        let known = host.gpus.iter().find(|gpu| gpu.uuid == uuid).cloned();
+        Some(known.unwrap_or_else(|| GpuPart {
+            uuid: uuid.to_owned(),
+            model: Some(one.domain.device.clone()),
+            driver: None,
+            power_limit_watts: None,
+        }))
+    });
+    HostPart { gpus: gpus.collect(), ..host.clone() }
+}
+
+fn energy_part(report: &JobReport, counted: &[&DomainReport], coverage: &[Kind]) -> EnergyPart {
+    let row = &report.job;
+    let total = counted.iter().map(|one| one.amount.energy).reduce(Energy::saturating_add);
+    let pue = row.pue_thousandths.map(|thousandths| PuePart {
+        value: f64::from(thousandths) / 1_000.0,
+        source: if row.spec.pue_thousandths.is_some() { "flag" } else { "config" }.to_owned(),
+    });
+    EnergyPart {
+        total_joules: total.map(Energy::joules),
+        uncertainty_joules: total.map(|_| microjoules(of_sum(counted))),
+        sensor_gain_percent: gain_percent_of_sum(counted).map(hundredths),
+        provenance: provenance_of_total(counted).map(str::to_owned),
+        // A duplicate of a counted kind would break the rule that coverage tells
+        // what the total is made of.
+        domains: report
+            .domains
+            .iter()
+            .filter(|one| one.domain.counted() || !coverage.contains(&one.domain.kind))
+            .map(domain_part)
+            .collect(),
+        facility_joules: total
+            .zip(pue.as_ref())
+            .map(|(total, pue)| microjoules(total.joules() * pue.value)),
+        pue,
+    }
+}
+
+fn domain_part(report: &DomainReport) -> DomainPart {
+    let domain = &report.domain;
+    let share = report.moved.filter(|moved| *moved > Energy::ZERO).map(|moved| {
+        let share = report.amount.energy.joules() / moved.joules();
+        // Edges are interpolated: a job alone on a device may exceed it by a hair.
+        (share.min(1.0) * 1e6).round() / 1e6
+    });
+    DomainPart {
+        id: domain.id.to_string(),
+        kind: domain.kind.as_str().to_owned(),
+        source: domain.source.clone(),
+        method: domain.method.as_str().to_owned(),
+        provenance: provenance(report).to_owned(),
+        joules: report.amount.energy.joules(),
+        uncertainty_joules: microjoules(of_domain(report)),
+        sensor_gain_percent: domain.gain_percent.filter(|percent| percent.is_finite()),
+        share,
+    }
+}
+
+fn provenance(report: &DomainReport) -> &'static str {
+    match (report.domain.method, report.exclusive) {
+        (Method::Estimate, _) => "estimated",
+        (_, true) => "measured",
+        (_, false) => "derived",
+    }
+}
+
+fn provenance_of_total(counted: &[&DomainReport]) -> Option<&'static str> {
+    let estimated = counted.iter().filter(|one| one.domain.method == Method::Estimate).count();
+    match estimated {
+        _ if counted.is_empty() => None,
+        0 => Some("measured"),
+        all if all == counted.len() => Some("estimated"),
+        _ => Some("mixed"),
+    }
+}
+
+/// The facts of the zone, else the world's with a remark; never another zone's.
+fn facts_in_force(
+    zone: Option<&str>,
+    facts: &[IntensityFact],
+) -> (Vec<IntensityFact>, Option<String>) {
+    let of = |zone: &str| -> Vec<IntensityFact> {
+        facts.iter().filter(|fact| fact.zone.eq_ignore_ascii_case(zone)).cloned().collect()
+    };
+    let own = zone.map(of).unwrap_or_default();
+    if own.is_empty() { (of(grid::WORLD), Some(grid::world_note(zone))) } else { (own, None) }
+}
+
+fn emissions_part(carbon: &Operational, known: bool) -> EmissionsPart {
+    let complete = known && carbon.uncovered == Energy::ZERO && !carbon.uses.is_empty();
+    let operational_grams = complete.then(|| carbon.emissions.grams());
+    EmissionsPart {
+        total_grams: operational_grams,
+        operational_grams,
+        embodied_grams: None,
+        intensity: if known { intensity_part(carbon) } else { None },
+    }
+}
+
+fn intensity_part(carbon: &Operational) -> Option<IntensityPart> {
+    let first = carbon.uses.first()?.fact;
+    Some(IntensityPart {
+        zone: first.zone.clone(),
+        mean_grams_per_kwh: carbon.mean_grams_per_kwh()?,
+        signal: first.signal.clone(),
+        boundary: carbon.boundary()?.to_owned(),
+        settled: carbon.settled(),
+        parts: carbon.uses.iter().map(intensity_use).collect(),
+    })
+}
+
+fn intensity_use(used: &Use) -> IntensityUse {
+    let moment =
+        |microseconds| Timestamp::from_microsecond(microseconds).map(rfc3339).unwrap_or_default();
+    IntensityUse {
+        from: moment(used.from_microseconds),
+        to: moment(used.to_microseconds),
+        grams_per_kwh: used.fact.intensity.grams_per_kwh(),
+        source: used.fact.source.clone(),
+        kind: kind_word(used.fact.kind).to_owned(),
+        fetched_at: rfc3339(used.fact.fetched_at),
+    }
+}
+
+fn kind_word(kind: IntensityKind) -> &'static str {
+    match kind {
+        IntensityKind::Actual => "actual",
+        IntensityKind::Provisional => "provisional",
+        IntensityKind::Estimated => "estimated",
+        IntensityKind::Forecast => "forecast",
+        IntensityKind::Table => "table",
+    }
+}
+
+fn notes(
+    report: &JobReport,
+    counted: &[&DomainReport],
+    zone_note: Option<String>,
+    emissions: &EmissionsPart,
+) -> Vec<String> {
+    let mut notes: Vec<String> = report.missing.iter().filter_map(missing_note).collect();
+    notes.extend(report.notes.iter().map(|note| text::line(note)));
+    let shared: Vec<String> = Kind::ALL
+        .into_iter()
+        .filter(|kind| counted.iter().any(|one| one.domain.kind == *kind && split_by_cpu_time(one)))
+        .map(|kind| text::kind(kind.as_str()))
+        .collect();
+    if !shared.is_empty() {
+        notes.push(format!("{} energy is split between jobs by CPU time", shared.join(" and ")));
+    }
+    match (emissions.operational_grams, counted.is_empty()) {
+        (Some(_), _) => notes.extend(zone_note),
+        (None, false) => notes.push(
+            "emissions are not computed: no carbon intensity is known for all of its time"
+                .to_owned(),
+        ),
+        (None, true) => {}
+    }
+    notes
+}
+
+/// What was not measured and why; nothing for what is measured by another domain.
+fn missing_note(missing: &Missing) -> Option<String> {
+    if missing.state == "overlap" {
+        return None;
+    }
+    let remedy = missing.remedy.as_ref().map_or(String::new(), |remedy| format!("; {remedy}"));
+    let Missing { source, what, why, .. } = missing;
+    Some(text::line(&format!("not measured: {what} ({source}): {why}{remedy}")))
+}
+
+fn longest_gap(counted: &[&DomainReport]) -> f64 {
+    let longest = counted.iter().map(|one| one.amount.gap_nanoseconds).max().unwrap_or(0);
+    (longest / 1_000) as f64 / 1e6
+}
+
+/// RFC 3339 in UTC with milliseconds.
+fn rfc3339(moment: Timestamp) -> String {
+    format!("{moment:.3}")
+}
+
+/// To a whole microjoule, the unit of the books.
+fn microjoules(joules: f64) -> f64 {
+    (joules * 1e6).round() / 1e6
+}
+
+fn hundredths(percent: f64) -> f64 {
+    (percent * 100.0).round() / 100.0
+}

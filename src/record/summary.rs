@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The summary of a record for people, at the end of a run and in `aimeter show`.
+//!
+//! Made of the record alone, so that it never says more than the record does.
+//! An estimate is called so in the line that shows it; what was not measured is
+//! said with its reason, one line each. Figures as in [`super::text`].
+
+use super::uncertainty::quadrature;
+use super::{DomainPart, IntensityPart, IntensityUse, Record, text};
+
+/// How the summary looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Whether to use ANSI colours (a terminal that was not told `NO_COLOR`).
+    pub colour: bool,
+}
+
+const BOLD: &str = "\x1b[1m";
+const YELLOW: &str = "\x1b[33m";
+const RESET: &str = "\x1b[0m";
+
+/// One line: a label, a figure, its watt-hours, its uncertainty, a remark.
+#[derive(Default)]
+struct Line {
+    cells: [String; 4],
+    remark: String,
+    colour: Option<&'static str>,
+}
+
+/// The summary, with a line break at its end.
+pub fn summary(record: &Record, style: Style) -> String {
+    let mut lines = energy_lines(record);
+    lines.extend(facility_line(record));
+    lines.extend(emissions_line(record));
+    lines.push(Line::text("job", &record.job.id));
+    lines.extend(quality_lines(record));
+    let mut out = paint(&title(record), Some(BOLD), style);
+    out.push('\n');
+    out.push_str(&layout(&lines, style));
+    out
+}
+
+impl Line {
+    /// A label and a text that keeps to no column.
+    fn text(label: &str, text: &str) -> Line {
+        Line {
+            cells: [label.to_owned(), String::new(), String::new(), String::new()],
+            remark: text.to_owned(),
+            colour: None,
+        }
+    }
+
+    fn energy(label: &str, joules: f64, uncertainty: Option<f64>, remark: String) -> Line {
+        Line {
+            cells: [
+                label.to_owned(),
+                text::energy(joules),
+                text::watt_hours(joules).map_or(String::new(), |hours| format!("({hours})")),
+                uncertainty
+                    .map_or(String::new(), |width| format!("± {}", text::uncertainty(width))),
+            ],
+            remark,
+            colour: None,
+        }
+    }
+}
+
+fn title(record: &Record) -> String {
+    let job = &record.job;
+    let name = text::line(&job.name);
+    let time = job.duration_seconds.map(text::duration);
+    let state = match (job.state.as_str(), time) {
+        ("running", _) => "is running".to_owned(),
+        ("lost", _) => "was lost: its end was not seen".to_owned(),
+        (_, Some(time)) => format!("took {time}"),
+        (_, None) => "ended".to_owned(),
+    };
+    let exit = match job.exit_code {
+        Some(0) | None => String::new(),
+        Some(code) => format!(", exit code {code}"),
+    };
+    format!("aimeter: {name} {state}{exit}")
+}
+
+fn energy_lines(record: &Record) -> Vec<Line> {
+    let energy = &record.energy;
+    let Some(total) = energy.total_joules else {
+        return vec![Line::text("energy", "not measured; `aimeter sensors` says why")];
+    };
+    let provenance = energy.provenance.as_deref().unwrap_or_default();
+    let gain = energy
+        .sensor_gain_percent
+        .map_or(String::new(), |percent| format!(", sensor gain ± {}", text::percent(percent)));
+    let remark = format!("{}{gain}", whole_provenance(record, provenance));
+    let first = Line::energy("energy", total, energy.uncertainty_joules, remark);
+    let colour = Some(if provenance == "measured" { BOLD } else { YELLOW });
+    let mut lines = vec![Line { colour, ..first }];
+    lines.extend(record.quality.coverage.iter().map(|kind| kind_line(record, kind)));
+    if energy.domains.iter().any(|domain| domain.kind == "node" && !covered(record, "node")) {
+        lines.push(kind_line(record, "node"));
+    }
+    lines
+}
+
+/// `measured`, `estimated`, or how much of a mixed total is estimated.
+fn whole_provenance(record: &Record, provenance: &str) -> String {
+    if provenance != "mixed" {
+        return provenance.to_owned();
+    }
+    let estimated = record.energy.domains.iter().filter(|one| one.provenance == "estimated");
+    let joules: f64 =
+        estimated.filter(|one| covered(record, &one.kind)).map(|one| one.joules).sum();
+    format!("mixed: {} of it is estimated", text::energy(joules))
+}
+
+fn covered(record: &Record, kind: &str) -> bool {
+    record.quality.coverage.iter().any(|counted| counted == kind)
+}
+
+fn kind_line(record: &Record, kind: &str) -> Line {
+    let domains: Vec<&DomainPart> =
+        record.energy.domains.iter().filter(|domain| domain.kind == kind).collect();
+    let joules = domains.iter().map(|domain| domain.joules).sum();
+    // Measured domains err independently; one split or one model errs for all.
+    let widths = || domains.iter().map(|domain| domain.uncertainty_joules);
+    let independent = domains.iter().all(|domain| domain.provenance == "measured");
+    let width = if independent { quadrature(widths()) } else { widths().sum() };
+    let mut remark = kind_provenance(&domains);
+    if domains.len() > 1 {
+        remark.push_str(&format!(", {} domains", domains.len()));
+    }
+    if !covered(record, kind) {
+        remark.push_str("; overlaps the others, not added");
+    }
+    Line::energy(&format!("  {}", text::kind(kind)), joules, Some(width), remark)
+}
+
+fn kind_provenance(domains: &[&DomainPart]) -> String {
+    let has = |word: &&str| domains.iter().any(|domain| domain.provenance == *word);
+    let words: Vec<&str> = ["measured", "derived", "estimated"].into_iter().filter(has).collect();
+    let share = match domains {
+        [one] if one.provenance == "derived" => one.share,
+        _ => None,
+    };
+    let share = share
+        .map_or(String::new(), |share| format!(", {} of the domain", text::percent(share * 100.0)));
+    format!("{}{share}", words.join(" and "))
+}
+
+fn facility_line(record: &Record) -> Option<Line> {
+    let pue = record.energy.pue.as_ref()?;
+    let remark = format!("with PUE {} ({})", text::number(pue.value), pue.source);
+    Some(Line::energy("facility", record.energy.facility_joules?, None, remark))
+}
+
+fn emissions_line(record: &Record) -> Option<Line> {
+    record.energy.total_joules?;
+    let Some((grams, intensity)) =
+        record.emissions.total_grams.zip(record.emissions.intensity.as_ref())
+    else {
+        return Some(Line::text("CO2e", "not known"));
+    };
+    let cells = ["CO2e".to_owned(), text::emissions(grams), String::new(), String::new()];
+    Some(Line { cells, remark: intensity_text(intensity), colour: Some(BOLD) })
+}
+
+fn intensity_text(intensity: &IntensityPart) -> String {
+    let IntensityPart { zone, signal, boundary, settled, parts, .. } = intensity;
+    let grams = text::number(intensity.mean_grams_per_kwh);
+    let mut sources: Vec<String> = parts.iter().map(source_text).collect();
+    sources.sort_unstable();
+    sources.dedup();
+    // Of a yearly mean everybody knows that a better figure may come.
+    let open = !settled && parts.iter().any(|part| part.kind != "table");
+    let open = if open { "; not final" } else { "" };
+    let boundary = if boundary == "mixed" { "direct and lifecycle mixed" } else { boundary };
+    format!("{zone} {grams} g/kWh ({signal}, {boundary}), {}{open}", sources.join(", "))
+}
+
+fn source_text(part: &IntensityUse) -> String {
+    match part.source.strip_prefix("table:") {
+        Some(table) => format!("yearly mean by {}", text::line(table)),
+        None => format!("{} ({})", text::line(&part.source), part.kind),
+    }
+}
+
+fn quality_lines(record: &Record) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if record.quality.gaps_seconds > 0.0 {
+        let time = text::duration(record.quality.gaps_seconds);
+        lines.push(Line::text("gaps", &format!("{time} without readings")));
+    }
+    let estimated = matches!(record.energy.provenance.as_deref(), Some("estimated" | "mixed"));
+    if estimated {
+        lines.push(Line::text("estimated", "by a model of CPU power, not by a sensor; `aimeter sensors` tells how to get a measurement"));
+    }
+    lines.extend(record.quality.notes.iter().map(|note| Line::text("note", &text::line(note))));
+    for line in &mut lines {
+        line.colour = Some(YELLOW);
+    }
+    lines
+}
+
+/// Columns as wide as their widest cell; the figure to the right, all else left.
+fn layout(lines: &[Line], style: Style) -> String {
+    let figures = |line: &&Line| !line.cells[1].is_empty();
+    let width = |column: usize| {
+        lines.iter().map(|line| line.cells[column].chars().count()).max().unwrap_or(0)
+    };
+    let [label, figure, hours, uncertainty] = [0, 1, 2, 3].map(width);
+    let mut out = String::new();
+    for line in lines {
+        let [name, value, watt_hours, plus_minus] = &line.cells;
+        let mut text = format!("  {name:<label$}  ");
+        if figures(&line) {
+            text.push_str(&format!("{value:>figure$}  "));
+            if line.cells[2..].iter().any(|cell| !cell.is_empty()) {
+                text.push_str(&cell(watt_hours, hours));
+                text.push_str(&cell(plus_minus, uncertainty));
+            }
+        }
+        text.push_str(&line.remark);
+        out.push_str(&paint(text.trim_end(), line.colour, style));
+        out.push('\n');
+    }
+    out
+}
+
+fn cell(text: &str, width: usize) -> String {
+    if width == 0 { String::new() } else { format!("{text:<width$}  ") }
+}
+
+fn paint(text: &str, colour: Option<&str>, style: Style) -> String {
+    match colour.filter(|_| style.colour) {
+        Some(colour) => format!("{colour}{text}{RESET}"),
+        None => text.to_owned(),
+    }
+}

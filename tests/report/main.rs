@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From a report of the books to what people and programs read.
+
+mod building;
+mod fixtures;
+mod shape;
+mod showing;
+mod summary;
