@@ -44,7 +44,7 @@ impl Counter {
 
 impl Gpu {
     /// The counter in millijoules at `t`.
-    pub(crate) fn counter_mj(&self, t: u64) -> u64 {
+    pub fn counter_mj(&self, t: u64) -> u64 {
         let step = self.counter.last_step(t).unwrap_or(0);
         let resets = self.counter.resets_ms.iter().map(|ms| ms * MILLISECOND);
         let (start, offset) = match resets.filter(|reset| *reset <= t).max() {
@@ -71,7 +71,7 @@ impl Gpu {
 
     /// The samples in the driver's ring newer than `since` (both after the
     /// epoch): moment and milliwatts, oldest first.
-    pub(crate) fn samples(&self, t: u64, since: u64) -> Vec<(u64, u32)> {
+    pub fn samples(&self, t: u64, since: u64) -> Vec<(u64, u32)> {
         let Some(buffer) = self.sensor.samples else { return Vec::new() };
         let every = buffer.every_ms.max(1) * MILLISECOND;
         let newest = t / every;
