@@ -4,3 +4,16 @@
 pub mod counter;
 pub mod edge;
 pub mod integrate;
+
+use crate::units::{BootTime, Energy};
+
+/// A counter's value at a moment at which it did not step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// The moment.
+    pub at: BootTime,
+    /// What the counter would have shown, were it continuous.
+    pub value: Energy,
+    /// The half-width of the 95 % interval around `value`.
+    pub uncertainty: Energy,
+}
