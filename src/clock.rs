@@ -34,3 +34,10 @@ pub fn moment_of(time: Timestamp) -> BootTime {
     let moment = boot.nanoseconds() as i128 + (time.as_nanosecond() - wall.as_nanosecond());
     BootTime::from_nanoseconds(u64::try_from(moment).unwrap_or(0))
 }
+
+/// What must be added to a moment's microseconds since boot to get microseconds
+/// since 1970 UTC, by the wall clock's setting of now.
+pub fn wall_minus_boot_microseconds() -> i64 {
+    let boot = i64::try_from(now().nanoseconds() / 1_000).unwrap_or(i64::MAX);
+    wall().as_microsecond().saturating_sub(boot)
+}

@@ -7,7 +7,17 @@
 //! commands come by a channel, GPU readings by another, batches leave to the
 //! ledger's writer, and readers take the latest [`snapshot::Snapshot`].
 
+mod booking;
+mod core;
+mod domains;
+mod gpus;
+mod job;
+mod life;
+mod publish;
+mod recover;
+mod report;
 pub mod snapshot;
+mod start;
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -20,7 +30,9 @@ use crate::ledger::JobReport;
 use crate::server::protocol::SensorList;
 use crate::units::{BootTime, Intensity};
 
-use snapshot::Snapshot;
+use snapshot::{IntensityView, Snapshot};
+
+pub use start::{Parts, start};
 
 /// Why the engine refused or failed a command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +80,8 @@ pub struct Settings {
     pub pue_thousandths: Option<u32>,
     /// Present intensity of a zone (a pure look-up; the live counters use it).
     pub intensity: fn(&str) -> Option<Intensity>,
+    /// Present intensity of the zone above, for exporters.
+    pub intensity_view: Option<IntensityView>,
 }
 
 /// What one can ask the engine for.

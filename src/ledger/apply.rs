@@ -44,13 +44,14 @@ const UPSERT_COUNTER: &str = "INSERT INTO counter VALUES (?1, ?2, ?3, ?4, ?5, ?6
 const UPSERT_CPU: &str = "INSERT INTO cpu VALUES (?1, ?2)
      ON CONFLICT (job) DO UPDATE SET used_us = excluded.used_us";
 const UPSERT_DOMAIN: &str =
-    "INSERT INTO domain VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+    "INSERT INTO domain VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
      ON CONFLICT (key) DO UPDATE SET kind = excluded.kind, source = excluded.source,
      method = excluded.method, resolution_uj = excluded.resolution_uj,
      range_uj = excluded.range_uj, update_period_ns = excluded.update_period_ns,
      max_power_uw = excluded.max_power_uw, overlap = excluded.overlap,
      gain_percent = excluded.gain_percent, model_percent = excluded.model_percent,
-     device = excluded.device, epoch = excluded.epoch, boot = excluded.boot";
+     device = excluded.device, epoch = excluded.epoch, boot = excluded.boot,
+     driver = excluded.driver, power_limit_uw = excluded.power_limit_uw";
 const UPSERT_JOB: &str =
     "INSERT INTO job VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
      (SELECT max(key) FROM job WHERE id = ?14 AND key < ?1),
@@ -64,9 +65,10 @@ const UPSERT_JOB: &str =
      state = excluded.state, exit = excluded.exit, exit_value = excluded.exit_value,
      started_ns = excluded.started_ns, started_at_ns = excluded.started_at_ns,
      ended_ns = excluded.ended_ns, duration_ns = excluded.duration_ns, boot = excluded.boot,
-     cgroup = excluded.cgroup, zone = excluded.zone, pue_thousandths = excluded.pue_thousandths";
+     claim = excluded.claim, zone = excluded.zone, pue_thousandths = excluded.pue_thousandths";
 const UPSERT_SHARE: &str = "INSERT INTO share VALUES (?1, ?2, ?3)
      ON CONFLICT (job, domain) DO UPDATE SET moved_uj = excluded.moved_uj";
+const INSERT_BEFORE: &str = "INSERT INTO before VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
 const INSERT_NOTE: &str = "INSERT INTO note VALUES
      (?1, (SELECT ifnull(max(seq), 0) + 1 FROM note WHERE job = ?1), ?2)";
 const UPSERT_MISSING: &str = "INSERT INTO missing VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -240,6 +242,10 @@ impl<'c> Applier<'c> {
                 let values = exact(moved.microjoules()).map(|moved| (job.0, domain.0, moved));
                 refused.row(values, &mut *self.connection.prepare_cached(UPSERT_SHARE)?).map(drop)
             }
+            Event::Before { job, domain, total } => {
+                let values = exact(total.microjoules()).map(|total| (job.0, domain.0, total));
+                refused.row(values, &mut *self.connection.prepare_cached(INSERT_BEFORE)?).map(drop)
+            }
             Event::Note { job, text } => {
                 let mut statement = self.connection.prepare_cached(INSERT_NOTE)?;
                 refused.row(Ok((job.0, text)), &mut statement).map(drop)
@@ -273,6 +279,8 @@ impl<'c> Applier<'c> {
             domain.device,
             epoch,
             self.boot_id,
+            domain.driver,
+            domain.power_limit.map(|limit| held(limit.microwatts())),
         ];
         let known =
             refused.row(Ok(values), &mut *self.connection.prepare_cached(UPSERT_DOMAIN)?)?;
@@ -312,7 +320,7 @@ impl<'c> Applier<'c> {
             row.ended.map(wall_nanoseconds),
             row.duration.map(nanoseconds),
             row.boot_id,
-            row.cgroup,
+            row.claim,
             row.zone,
             row.pue_thousandths,
         ];

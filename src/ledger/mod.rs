@@ -128,8 +128,9 @@ pub struct JobRow {
     pub duration: Option<Duration>,
     /// The boot in which it ran (`/proc/sys/kernel/random/boot_id`).
     pub boot_id: String,
-    /// Its cgroup below the cgroup2 mount; `None`: followed by process tree.
-    pub cgroup: Option<String>,
+    /// What ties it to its CPU time (`jobs::cpu::SavedClaim` in JSON), so that a
+    /// restarted daemon takes it up again.
+    pub claim: Option<String>,
     /// Carbon zone in force.
     pub zone: Option<String>,
     /// PUE in force, in thousandths; `None`: not set.
@@ -158,6 +159,15 @@ pub enum Event {
         domain: DomainKey,
         /// What the counter moved.
         moved: Energy,
+    },
+    /// What a domain had counted in all when the job's claim on it began.
+    Before {
+        /// The job.
+        job: JobKey,
+        /// The domain.
+        domain: DomainKey,
+        /// Its total then.
+        total: Energy,
     },
     /// A remark on a job's quality, for its record: a gap, a lost sensor.
     Note {

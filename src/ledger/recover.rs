@@ -85,6 +85,8 @@ pub struct RunningJob {
     pub nested: Vec<Booking>,
     /// Its remarks so far.
     pub notes: Vec<String>,
+    /// What each domain had counted in all when the job's claim on it began.
+    pub before: Vec<(DomainKey, Energy)>,
 }
 
 /// Energy of one user or project, by what emissions depend on.
@@ -207,6 +209,10 @@ fn running_job(connection: &Connection, row: JobRow) -> Result<RunningJob> {
         cpu_microseconds: cpu.and_then(|used| u64::try_from(used).ok()),
         lines: lines(&own)?,
         nested: lines(&nested)?,
+        before: connection
+            .prepare_cached("SELECT domain, total_uj FROM before WHERE job = ?")?
+            .query_map([key], |row| Ok((DomainKey(row.get(0)?), rows::energy(row, 1)?)))?
+            .collect::<Result<_>>()?,
         notes,
         row,
     })

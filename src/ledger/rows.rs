@@ -21,13 +21,14 @@ use crate::units::{BootTime, Energy, Intensity, Power};
 /// The columns that [`domain`] reads, from its first on.
 pub const DOMAIN: &str = "domain.id, domain.kind, domain.source, domain.method, \
      domain.resolution_uj, domain.range_uj, domain.update_period_ns, domain.max_power_uw, \
-     domain.overlap, domain.gain_percent, domain.model_percent, domain.device";
+     domain.overlap, domain.gain_percent, domain.model_percent, domain.device, \
+     domain.driver, domain.power_limit_uw";
 
 /// The columns that [`job`] reads.
 pub const JOB: &str = "job.key, job.id, job.name, job.user, job.uid, job.project, job.labels, \
      job.command, job.pid, job.wrapper_pid, job.gpus, job.asked_zone, job.asked_pue_thousandths, \
      job.parent, job.reserved_cores, job.origin, job.state, job.exit, job.exit_value, \
-     job.started_ns, job.started_at_ns, job.ended_ns, job.duration_ns, job.boot, job.cgroup, \
+     job.started_ns, job.started_at_ns, job.ended_ns, job.duration_ns, job.boot, job.claim, \
      job.zone, job.pue_thousandths";
 
 /// The columns that [`line`] reads.
@@ -106,6 +107,7 @@ pub fn domain(row: &Row<'_>, first: usize) -> Result<Domain> {
     let kind: String = row.get(first + 1)?;
     let method: String = row.get(first + 3)?;
     let range: Option<i64> = row.get(first + 5)?;
+    let power_limit: Option<i64> = row.get(first + 13)?;
     Ok(Domain {
         id: DomainId::new(row.get_ref(first)?.as_str()?),
         kind: Kind::from_word(&kind).ok_or_else(|| unfit(first + 1, kind, "kind"))?,
@@ -119,6 +121,8 @@ pub fn domain(row: &Row<'_>, first: usize) -> Result<Domain> {
         gain_percent: row.get(first + 9)?,
         model_percent: row.get(first + 10)?,
         device: row.get(first + 11)?,
+        driver: row.get(first + 12)?,
+        power_limit: power_limit.map(|limit| Power::from_microwatts(limit.unsigned_abs())),
     })
 }
 
@@ -137,7 +141,7 @@ pub fn job(row: &Row<'_>) -> Result<JobRow> {
         ended: optional_timestamp(row, 21)?,
         duration: duration.map(|_| unsigned(row, 22).map(Duration::from_nanos)).transpose()?,
         boot_id: row.get(23)?,
-        cgroup: row.get(24)?,
+        claim: row.get(24)?,
         zone: row.get(25)?,
         pue_thousandths: row.get(26)?,
     })

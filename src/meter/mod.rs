@@ -17,3 +17,6 @@ pub struct Point {
     /// The half-width of the 95 % interval around `value`.
     pub uncertainty: Energy,
 }
+
+pub mod domain;
+pub mod gpus;

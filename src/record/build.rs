@@ -67,18 +67,16 @@ fn job_part(row: &JobRow) -> JobPart {
     }
 }
 
-/// The host with the GPUs of the job: a GPU of which only its energy is known has
-/// the name of its device and nothing more.
+/// The host with the GPUs of the job.
 fn host_part(host: &HostPart, counted: &[&DomainReport]) -> HostPart {
     let gpus = counted.iter().filter(|one| one.domain.kind == Kind::Gpu).filter_map(|one| {
         let uuid = one.domain.id.as_str().strip_prefix("nvml:")?;
-        let known = host.gpus.iter().find(|gpu| gpu.uuid == uuid).cloned();
-        Some(known.unwrap_or_else(|| GpuPart {
+        Some(GpuPart {
             uuid: uuid.to_owned(),
             model: Some(one.domain.device.clone()),
-            driver: None,
-            power_limit_watts: None,
-        }))
+            driver: one.domain.driver.clone(),
+            power_limit_watts: one.domain.power_limit.map(|limit| limit.watts()),
+        })
     });
     HostPart { gpus: gpus.collect(), ..host.clone() }
 }

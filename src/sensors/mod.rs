@@ -148,6 +148,10 @@ pub struct Domain {
     pub model_percent: Option<f64>,
     /// What device it is, for people: `NVIDIA H100 80GB HBM3`, `package-0`.
     pub device: String,
+    /// The driver's version, for a GPU.
+    pub driver: Option<String>,
+    /// The enforced power limit, for a GPU.
+    pub power_limit: Option<Power>,
 }
 
 impl Domain {

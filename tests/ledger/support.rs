@@ -41,6 +41,8 @@ pub fn domain(id: &str, kind: Kind) -> Domain {
         overlap: (kind == Kind::Node).then(|| "contains the others".to_owned()),
         gain_percent: Some(7.5),
         model_percent: None,
+        driver: None,
+        power_limit: None,
         device: "device".to_owned(),
     }
 }
@@ -76,7 +78,7 @@ pub fn job(key: i64, id: &str, parent: Option<&str>) -> JobRow {
         ended: None,
         duration: None,
         boot_id: BOOT.to_owned(),
-        cgroup: Some("aimeter/job".to_owned()),
+        claim: Some("aimeter/job".to_owned()),
         zone: Some("GB".to_owned()),
         pue_thousandths: Some(1_200),
     }

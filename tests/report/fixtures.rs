@@ -79,6 +79,8 @@ pub fn domain(id: &str, kind: Kind, energy: f64) -> DomainReport {
             overlap: None,
             gain_percent: None,
             model_percent: None,
+            driver: None,
+            power_limit: None,
             device: "device".into(),
         },
         amount: Amount { energy: joules(energy), ..Amount::default() },

@@ -23,6 +23,8 @@ fn domain(range: Option<u64>, resolution: u64, watts: u64) -> Domain {
         overlap: None,
         gain_percent: None,
         model_percent: None,
+        driver: None,
+        power_limit: None,
         device: "test".into(),
     }
 }

@@ -168,6 +168,8 @@ fn domain(cpu: &CpuInfo, power: ThreadPower, threads: u64) -> Domain {
         overlap: None,
         gain_percent: None,
         model_percent: Some(power.percent),
+        driver: None,
+        power_limit: None,
         device: format!("{name}, {threads} threads, as {}", power.name),
     }
 }

@@ -52,6 +52,8 @@ fn domain(chip: &Chip, sensor: &str, label: &str, kind: Kind, method: Method) ->
         // No figure is published for any of them; see docs/sensors.md.
         gain_percent: None,
         model_percent: None,
+        driver: None,
+        power_limit: None,
         device: format!("{} on {}, {label}", chip.name, chip.device),
     }
 }

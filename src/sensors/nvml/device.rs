@@ -297,6 +297,8 @@ fn domain(device: &Device<'_>, identity: &GpuIdentity, method: Method) -> Domain
         overlap: None,
         gain_percent: Some(GAIN_PERCENT),
         model_percent: None,
+        driver: Some(identity.driver_version.clone()),
+        power_limit: identity.power_limit,
         device: identity.name.clone(),
     }
 }

@@ -137,6 +137,8 @@ fn domain(zone: &Zone, kind: Kind) -> Domain {
         // No figure is published for any one part; see docs/sensors.md.
         gain_percent: None,
         model_percent: None,
+        driver: None,
+        power_limit: None,
         device: path,
     }
 }

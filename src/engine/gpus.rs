@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Who holds which GPU, and since when.
+//!
+//! A GPU's readings come later than the moments at which claims change, because
+//! its counter steps only every 0.1 s. So changes wait until the counter's value
+//! at their moment is known (an edge, found by the GPU's own thread); only where
+//! that fails is the energy between two readings cut by time.
+
+use crate::attribution::gpu::{Claimant, Tie};
+use crate::jobs::gpus::{GpuIdentity, MigInstance, Strength};
+use crate::ledger::books::Slot;
+use crate::meter::Point;
+use crate::meter::domain::Delta;
+use crate::meter::gpus::{GpuDevice, GpuEvent, GpuUser};
+use crate::sensors::{ReadError, Reading, Value, nvml};
+use crate::units::{BootTime, Energy};
+
+use super::core::Engine;
+
+/// One GPU as the engine knows it.
+#[derive(Debug)]
+pub(super) struct GpuState {
+    /// Its domain's place.
+    pub place: usize,
+    pub identity: GpuIdentity,
+    /// Sum of the slices of its MIG instances; 0 without MIG.
+    pub all_slices: u32,
+    pub claims: Vec<Claim>,
+    /// Changes whose moment's reading has not come yet, by time.
+    pub changes: Vec<Change>,
+    /// Whose processes are on it, with their utilisation; `None`: no job's.
+    pub users: Vec<(Option<Slot>, u32)>,
+    /// Uncertainty of the last edge, which the next delta begins with.
+    pub edge_carried: Energy,
+    /// Whether the monitor has it open now.
+    pub open: bool,
+}
+
+/// A job's claim on a GPU.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    pub slot: Slot,
+    pub tie: Tie,
+    pub slices: u32,
+}
+
+/// A claim that begins or ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Change {
+    pub at: BootTime,
+    pub claim: Claim,
+    pub begins: bool,
+}
+
+/// Buffers for [`Engine::fill_claimants`].
+#[derive(Debug, Default)]
+pub(super) struct Claimants {
+    pub list: Vec<Claimant>,
+    pub owners: Vec<Option<Slot>>,
+}
+
+impl Engine {
+    /// Takes all that the GPU threads have sent.
+    pub(super) fn drain_gpus(&mut self) {
+        while let Ok(event) = self.gpu_events.try_recv() {
+            match event {
+                GpuEvent::Opened { devices, missing, epoch } => {
+                    self.gpu_missing = missing;
+                    for device in devices {
+                        self.open_gpu(device, &epoch);
+                    }
+                    self.claim_opened();
+                }
+                GpuEvent::Closed { why } => {
+                    tracing::info!(why, "NVML is closed");
+                    self.gpus.iter_mut().for_each(|gpu| gpu.open = false);
+                }
+                GpuEvent::Reading { gpu, result } => self.gpu_reading(gpu, result),
+                GpuEvent::Edge { gpu, asked, result } => self.gpu_edge(gpu, asked, result),
+                GpuEvent::Users { gpu, users } => self.gpu_users(gpu, &users),
+            }
+        }
+    }
+
+    fn open_gpu(&mut self, device: GpuDevice, epoch: &str) {
+        let id = device.domain.id.clone();
+        let known = self.gpus.iter().position(|gpu| self.domains[gpu.place].domain.id == id);
+        let place = self.place_of(device.domain, epoch);
+        let identity = claimable(&device.identity);
+        let all_slices = identity.mig.iter().map(|instance| instance.slices).sum();
+        match known {
+            Some(gpu) => {
+                let gpu = &mut self.gpus[gpu];
+                (gpu.identity, gpu.all_slices, gpu.open) = (identity, all_slices, true);
+            }
+            None => self.gpus.push(GpuState {
+                place,
+                identity,
+                all_slices,
+                claims: Vec::new(),
+                changes: Vec::new(),
+                users: Vec::new(),
+                edge_carried: Energy::ZERO,
+                open: true,
+            }),
+        }
+    }
+
+    fn gpu_reading(&mut self, gpu: usize, result: Result<Reading, ReadError>) {
+        let Some(state) = self.gpus.get(gpu) else { return };
+        let place = state.place;
+        if let Some(delta) = self.domains[place].take(result, self.settings.period) {
+            self.gpu_delta(gpu, delta, Energy::ZERO);
+        }
+    }
+
+    fn gpu_edge(&mut self, gpu: usize, asked: BootTime, result: Result<Point, ReadError>) {
+        let Some(state) = self.gpus.get(gpu) else { return };
+        let place = state.place;
+        match result {
+            Ok(point) => {
+                let reading = Reading { at: point.at, value: Value::Counter(point.value) };
+                let delta = self.domains[place].take(Ok(reading), self.settings.period);
+                if let Some(delta) = delta {
+                    self.gpu_delta(gpu, delta, point.uncertainty);
+                }
+                // The same error, with the other sign, is in what comes next.
+                self.gpus[gpu].edge_carried = point.uncertainty;
+            }
+            Err(error) => {
+                self.domains[place].take(Err(error), self.settings.period);
+            }
+        }
+        self.apply_changes(gpu, asked);
+    }
+
+    /// Books a delta, cut at claim changes that no edge was found for.
+    fn gpu_delta(&mut self, gpu: usize, delta: Delta, edge: Energy) {
+        let edge = crate::ledger::books::quadrature(
+            edge,
+            std::mem::take(&mut self.gpus[gpu].edge_carried),
+        );
+        let mut rest = delta;
+        while let Some(at) = self.gpus[gpu].changes.first().map(|change| change.at) {
+            if at >= rest.to {
+                break;
+            }
+            if at > rest.from {
+                let whole = rest.to.since(rest.from).as_nanos() as u64;
+                let part = at.since(rest.from).as_nanos() as u64;
+                let before = Delta {
+                    to: at,
+                    energy: rest.energy.portion(part, whole),
+                    more: rest.more.portion(part, whole),
+                    ..rest
+                };
+                rest.from = at;
+                rest.energy = rest.energy.saturating_sub(before.energy);
+                rest.more = rest.more.saturating_sub(before.more);
+                // Cut by time, not by a reading: all of the smaller part may be wrong.
+                let unknown = before.energy.min(rest.energy);
+                self.book_by_gpu(gpu, before, unknown);
+            }
+            self.apply_changes(gpu, at);
+        }
+        self.book_by_gpu(gpu, rest, edge);
+        self.apply_changes(gpu, delta.to);
+    }
+
+    /// Makes every claim change up to a moment.
+    fn apply_changes(&mut self, gpu: usize, until: BootTime) {
+        let place = self.gpus[gpu].place;
+        while let Some(&change) = self.gpus[gpu].changes.first() {
+            if change.at > until {
+                break;
+            }
+            self.gpus[gpu].changes.remove(0);
+            let slot = change.claim.slot;
+            let total = self.domains[place].total;
+            if change.begins {
+                self.gpus[gpu].claims.push(change.claim);
+                if let Some(job) = self.job_mut(slot) {
+                    job.before[place].get_or_insert(total);
+                }
+            } else {
+                self.gpus[gpu].claims.retain(|claim| claim.slot != slot);
+                self.gpus[gpu].users.retain(|(owner, _)| *owner != Some(slot));
+                if let Some(job) = self.job_mut(slot) {
+                    job.moved[place] = job.before[place].map(|before| total.saturating_sub(before));
+                }
+                self.gpu_settled(slot, gpu);
+            }
+        }
+    }
+
+    /// Queues a claim change and asks for the counter's value at its moment.
+    pub(super) fn change_claim(&mut self, gpu: usize, change: Change) {
+        let changes = &mut self.gpus[gpu].changes;
+        let place = changes.partition_point(|other| other.at <= change.at);
+        changes.insert(place, change);
+        if change.at == BootTime::default() {
+            self.apply_changes(gpu, change.at);
+        } else if let Some(monitor) = &self.monitor
+            && self.gpus[gpu].open
+        {
+            monitor.edge(gpu, change.at);
+        }
+    }
+
+    /// Everyone who may have to pay for a GPU now. An ancestor of a claimant is none:
+    /// the innermost job pays, and its figures are part of the ancestor's.
+    pub(super) fn fill_claimants(&self, gpu: usize, claimants: &mut Claimants) {
+        let gpu = &self.gpus[gpu];
+        claimants.list.clear();
+        claimants.owners.clear();
+        for claim in &gpu.claims {
+            let claimant = Claimant { tie: claim.tie, utilisation: 0, slices: claim.slices };
+            claimants.list.push(claimant);
+            claimants.owners.push(Some(claim.slot));
+        }
+        for &(owner, utilisation) in &gpu.users {
+            match claimants.owners.iter().position(|other| *other == owner) {
+                Some(place) => {
+                    let claimant = &mut claimants.list[place];
+                    claimant.tie = Tie::Held;
+                    claimant.utilisation += utilisation;
+                }
+                None => {
+                    claimants.list.push(Claimant { tie: Tie::Held, utilisation, slices: 0 });
+                    claimants.owners.push(owner);
+                }
+            }
+        }
+        self.drop_ancestors(claimants);
+    }
+
+    fn drop_ancestors(&self, claimants: &mut Claimants) {
+        let mut place = 0;
+        while place < claimants.owners.len() {
+            let (owner, tie) = (claimants.owners[place], claimants.list[place].tie);
+            let has_inner = owner.is_some_and(|outer| {
+                claimants.owners.iter().zip(&claimants.list).any(|(inner, claimant)| {
+                    claimant.tie >= tie && inner.is_some_and(|inner| self.is_inside(inner, outer))
+                })
+            });
+            if has_inner {
+                claimants.owners.remove(place);
+                claimants.list.remove(place);
+            } else {
+                place += 1;
+            }
+        }
+    }
+
+    /// Whether `inner` runs inside `outer`.
+    pub(super) fn is_inside(&self, inner: Slot, outer: Slot) -> bool {
+        let mut next = self.job(inner).and_then(|job| job.parent);
+        while let Some(slot) = next {
+            if slot == outer {
+                return true;
+            }
+            next = self.job(slot).and_then(|job| job.parent);
+        }
+        false
+    }
+
+    fn gpu_users(&mut self, gpu: usize, users: &[GpuUser]) {
+        if gpu >= self.gpus.len() {
+            return;
+        }
+        let mut found = std::mem::take(&mut self.gpus[gpu].users);
+        found.clear();
+        for user in users {
+            let owner = self.owner_of(user.pid as i32);
+            let utilisation = user.sm_percent.unwrap_or(0);
+            match found.iter_mut().find(|(other, _)| *other == owner) {
+                Some((_, sum)) => *sum += utilisation,
+                None => found.push((owner, utilisation)),
+            }
+        }
+        self.gpus[gpu].users = found;
+    }
+
+    /// The innermost running job that a process belongs to.
+    fn owner_of(&self, pid: i32) -> Option<Slot> {
+        let holds = |slot: Slot| {
+            self.job(slot).is_some_and(|job| {
+                job.members
+                    .iter()
+                    .filter_map(|member| member.claim.as_ref())
+                    .any(|claim| claim.contains(pid))
+            })
+        };
+        let mut owner = None;
+        for job in self.jobs.iter().flatten().filter(|job| holds(job.slot)) {
+            if owner.is_none_or(|outer| self.is_inside(job.slot, outer)) {
+                owner = Some(job.slot);
+            }
+        }
+        owner
+    }
+}
+
+/// What a claim can name of a GPU.
+fn claimable(gpu: &nvml::GpuIdentity) -> GpuIdentity {
+    let instances = gpu.mig.iter().flatten();
+    GpuIdentity {
+        index: gpu.index,
+        uuid: gpu.uuid.clone(),
+        pci_bus_id: gpu.pci_address.clone().unwrap_or_default(),
+        name: gpu.name.clone(),
+        mig: instances
+            .map(|instance| MigInstance { uuid: instance.uuid.clone(), slices: instance.slices })
+            .collect(),
+    }
+}
+
+/// The tie of a resolved claim.
+pub(super) fn tie(strength: Strength) -> Tie {
+    match strength {
+        Strength::Held => Tie::Held,
+        Strength::Visible => Tie::Visible,
+    }
+}

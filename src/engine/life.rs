@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A job's life: start, more members, end.
+//!
+//! A job starts before its process execs and ends with its last process, also
+//! when its wrapper was killed. Its end is complete when the readings of that
+//! moment are in; a GPU that does not answer delays nobody past [`END_WAIT`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock;
+use crate::jobs::cpu::CpuClaim;
+use crate::jobs::gpus::{self, GpuClaim, GpuIdentity};
+use crate::jobs::{Exit, GpuRequest, JobId, JobSpec, JobState};
+use crate::ledger::books::Slot;
+use crate::ledger::{Event, JobRow};
+use crate::units::{BootTime, Emissions, Energy, Power};
+
+use super::core::Engine;
+use super::gpus::{Change, Claim, tie};
+use super::job::{Job, Member, Phase, ReportReply};
+use super::snapshot::JobMeta;
+use super::{Command, EngineError, Settings, Started};
+
+/// How long an end waits for GPU readings: several counter steps of 0.1 s.
+const END_WAIT: Duration = Duration::from_millis(400);
+/// Ticks that a wrapper has to report an end that was seen without it.
+const GONE_TICKS: u32 = 2;
+
+impl Engine {
+    /// Does what a command says. `Stop` is the loop's own.
+    pub(super) fn handle(&mut self, command: Command) {
+        // An answer that nobody waits for any more is no error of ours.
+        match command {
+            Command::Start(spec, reply) => {
+                let _ = reply.send(self.start(*spec));
+            }
+            Command::Join { job, pid, wrapper_pid, reply } => {
+                let _ = reply.send(self.join(&job, pid, wrapper_pid));
+            }
+            Command::End { job, pid, exit, at, reply } => self.end(&job, pid, exit, at, reply),
+            Command::Show(job, reply) => {
+                let _ = reply.send(self.show(&job));
+            }
+            Command::Terminate(job, reply) => {
+                let _ = reply.send(self.terminate(&job));
+            }
+            Command::Sensors(reply) => {
+                let _ = reply.send(self.sensor_list());
+            }
+            Command::GpuRelease(reply) => {
+                if let Some(monitor) = &self.monitor {
+                    monitor.release();
+                }
+                let _ = reply.send(());
+            }
+            Command::GpuReclaim(reply) => {
+                if let Some(monitor) = &self.monitor {
+                    monitor.reclaim();
+                }
+                let _ = reply.send(());
+            }
+            Command::Reload(settings) => self.reload(*settings),
+            Command::Wake | Command::Stop(_) => {}
+        }
+    }
+
+    fn start(&mut self, spec: JobSpec) -> Result<Started, EngineError> {
+        if self.slot_of(&spec.id).is_some() || self.was_finished(&spec.id) {
+            return Err(EngineError::JobExists(spec.id));
+        }
+        let resolved = gpus::resolve(&spec.gpus, &self.identities());
+        if let (GpuRequest::List(_), Some(problem)) = (&spec.gpus, resolved.problems.first()) {
+            return Err(EngineError::UnknownGpu(problem.clone()));
+        }
+        let processes = self.processes.as_mut().ok_or(EngineError::Stopped)?;
+        let claim = CpuClaim::start(&self.roots, &spec, processes).map_err(|error| {
+            tracing::warn!(job = %spec.id, %error, "cannot follow the job's processes");
+            EngineError::NoProcess(spec.pid)
+        })?;
+        self.read_local();
+        let at = clock::now();
+        let slot = self.open_job(spec, claim, at);
+        self.claim_gpus(slot, &resolved.claims, at);
+        self.refresh_users_of(&resolved.claims);
+        self.submit(at);
+        self.publish();
+        Ok(Started { at, warnings: resolved.problems })
+    }
+
+    /// Opens a new job's account and tells the ledger.
+    fn open_job(&mut self, spec: JobSpec, claim: CpuClaim, at: BootTime) -> Slot {
+        let zone = spec.zone.clone().or_else(|| self.settings.zone.clone());
+        let pue_thousandths = spec.pue_thousandths.or(self.settings.pue_thousandths);
+        let row = JobRow {
+            key: self.take_job_key(),
+            origin: "run".to_owned(),
+            state: JobState::Running,
+            exit: None,
+            started: clock::wall_at(at),
+            started_at: at,
+            ended: None,
+            duration: None,
+            boot_id: self.boot_id.clone(),
+            claim: serde_json::to_string(&claim.saved()).ok(),
+            zone,
+            pue_thousandths,
+            spec,
+        };
+        let slot = self.add_job(row, claim);
+        for place in 0..self.domains.len() {
+            if self.domains[place].split_by_cpu() {
+                let total = self.domains[place].total;
+                if let Some(job) = self.job_mut(slot) {
+                    job.before[place] = Some(total);
+                }
+            }
+        }
+        slot
+    }
+
+    /// Gives a job an account, a user and a project; used for new jobs and for those
+    /// taken up again after a restart.
+    pub(super) fn add_job(&mut self, row: JobRow, claim: CpuClaim) -> Slot {
+        let slot = self.books.open_account(row.key);
+        let meta = Arc::new(JobMeta {
+            id: row.spec.id.clone(),
+            name: row.spec.name.clone(),
+            user: row.spec.user.clone(),
+            project: row.spec.project.clone(),
+        });
+        let parent = row.spec.parent.as_ref().and_then(|id| self.slot_of(id));
+        let user = account_of(&mut self.users, &row.spec.user);
+        let project = row.spec.project.as_deref().map(|name| account_of(&mut self.projects, name));
+        let notes = claim.notes();
+        let (pid, wrapper_pid) = (row.spec.pid, row.spec.wrapper_pid);
+        let mut job = Job {
+            meta,
+            slot,
+            parent,
+            members: vec![Member { pid, wrapper_pid, ended: false, claim: Some(claim) }],
+            phase: Phase::Running,
+            replies: Vec::new(),
+            cpu_used: 0,
+            cpu_delta: 0,
+            intensity: row.zone.as_deref().and_then(self.settings.intensity),
+            pue_thousandths: row.pue_thousandths.unwrap_or(1_000),
+            user,
+            project,
+            inclusive: Vec::new(),
+            before: Vec::new(),
+            moved: Vec::new(),
+            energy: Default::default(),
+            node: Energy::ZERO,
+            emissions: Emissions::ZERO,
+            since_power: Energy::ZERO,
+            power: Power::ZERO,
+            pieces: Vec::new(),
+            piece: None,
+            notes: Vec::new(),
+            gone_ticks: 0,
+            resumed: false,
+            row,
+        };
+        job.resize(self.domains.len());
+        if self.jobs.len() <= slot.0 {
+            self.jobs.resize_with(slot.0 + 1, || None);
+        }
+        self.batch.events.push(Event::Job(Box::new(job.row.clone())));
+        self.jobs[slot.0] = Some(job);
+        for note in notes {
+            self.note(slot, note);
+        }
+        slot
+    }
+
+    /// Lets a job's claims on GPUs begin at a moment.
+    pub(super) fn claim_gpus(&mut self, slot: Slot, claims: &[GpuClaim], at: BootTime) {
+        for claim in claims {
+            self.claim_at(slot, claim, at);
+        }
+    }
+
+    /// Lets one claim begin at a moment.
+    pub(super) fn claim_at(&mut self, slot: Slot, claim: &GpuClaim, at: BootTime) {
+        let slices = if claim.whole > 1 { claim.weight } else { 0 };
+        let claimed = Claim { slot, tie: tie(claim.strength), slices };
+        self.change_claim(claim.gpu, Change { at, claim: claimed, begins: true });
+    }
+
+    fn refresh_users_of(&self, claims: &[GpuClaim]) {
+        if let Some(monitor) = &self.monitor {
+            for claim in claims.iter().filter(|claim| self.gpus[claim.gpu].open) {
+                monitor.refresh_users(claim.gpu);
+            }
+        }
+    }
+
+    /// The GPUs in the order of [`Engine::gpus`].
+    pub(super) fn identities(&self) -> Vec<GpuIdentity> {
+        self.gpus.iter().map(|gpu| gpu.identity.clone()).collect()
+    }
+
+    fn join(&mut self, id: &JobId, pid: i32, wrapper_pid: i32) -> Result<Started, EngineError> {
+        let slot = self.slot_of(id).ok_or_else(|| EngineError::UnknownJob(id.clone()))?;
+        let job = self.jobs[slot.0].as_mut().filter(|job| !job.ending());
+        let job = job.ok_or_else(|| EngineError::UnknownJob(id.clone()))?;
+        let first = job.members.first().and_then(|member| member.claim.as_ref());
+        let adopted = match first {
+            Some(CpuClaim::Cgroup(cgroup)) => cgroup.adopt(pid).is_ok(),
+            _ => false,
+        };
+        let claim = if adopted {
+            None
+        } else {
+            let spec = JobSpec { pid, wrapper_pid, ..job.row.spec.clone() };
+            let processes = self.processes.as_mut().ok_or(EngineError::Stopped)?;
+            let claim = CpuClaim::start(&self.roots, &spec, processes)
+                .map_err(|_| EngineError::NoProcess(pid))?;
+            Some(claim)
+        };
+        job.members.push(Member { pid, wrapper_pid, ended: false, claim });
+        Ok(Started { at: job.row.started_at, warnings: Vec::new() })
+    }
+
+    fn end(&mut self, id: &JobId, pid: i32, exit: Exit, at: BootTime, reply: Option<ReportReply>) {
+        let Some(slot) = self.slot_of(id) else {
+            if let Some(reply) = reply {
+                let _ = reply.send(self.show(id));
+            }
+            return;
+        };
+        self.read_local();
+        let Some(job) = self.job_mut(slot) else { return };
+        job.replies.extend(reply);
+        for member in job.members.iter_mut().filter(|member| member.pid == pid) {
+            member.ended = true;
+        }
+        // Several ranks: a failure is the job's, whoever reports last.
+        if !matches!(job.row.exit, Some(Exit::Code(1..) | Exit::Signal(_))) {
+            job.row.exit = Some(exit);
+        }
+        if job.members.iter().any(|member| !member.ended) || has_processes(job) {
+            // The job goes on without this member; whoever asked gets what is known.
+            let replies = std::mem::take(&mut job.replies);
+            self.answer(slot, replies);
+            return;
+        }
+        self.begin_end(slot, at);
+    }
+
+    /// The job's last process has ended: asks for the readings of that moment.
+    pub(super) fn begin_end(&mut self, slot: Slot, at: BootTime) {
+        let claimed: Vec<(usize, Claim)> =
+            (0..self.gpus.len()).filter_map(|gpu| Some((gpu, self.claim_on(gpu, slot)?))).collect();
+        let totals: Vec<Option<Energy>> = self
+            .domains
+            .iter()
+            .map(|domain| domain.split_by_cpu().then_some(domain.total))
+            .collect();
+        self.book_local_uncertainty(slot);
+        let deadline = clock::now().plus(END_WAIT);
+        let Some(job) = self.job_mut(slot) else { return };
+        let waiting = claimed.iter().map(|(gpu, _)| *gpu).collect();
+        job.phase = Phase::Ending { waiting, deadline };
+        job.row.exit.get_or_insert(Exit::Unknown);
+        job.row.ended = Some(clock::wall_at(at));
+        job.row.duration = Some(at.since(job.row.started_at));
+        for (place, total) in totals.into_iter().enumerate() {
+            if let (Some(before), Some(total)) = (job.before[place], total) {
+                job.moved[place] = Some(total.saturating_sub(before));
+            }
+        }
+        if claimed.is_empty() {
+            return self.finish(slot);
+        }
+        for (gpu, claim) in claimed {
+            self.change_claim(gpu, Change { at, claim, begins: false });
+        }
+    }
+
+    /// A job's claim on a GPU, made already or still to be made.
+    pub(super) fn claim_on(&self, gpu: usize, slot: Slot) -> Option<Claim> {
+        let gpu = &self.gpus[gpu];
+        let pending = gpu.changes.iter().filter(|change| change.begins).map(|c| c.claim);
+        gpu.claims.iter().copied().chain(pending).find(|claim| claim.slot == slot)
+    }
+
+    /// A GPU's reading of a job's end is in.
+    pub(super) fn gpu_settled(&mut self, slot: Slot, gpu: usize) {
+        let Some(job) = self.job_mut(slot) else { return };
+        if let Phase::Ending { waiting, .. } = &mut job.phase {
+            waiting.retain(|other| *other != gpu);
+            if waiting.is_empty() {
+                self.finish(slot);
+            }
+        }
+    }
+
+    /// Ends the waiting for GPUs that do not answer.
+    pub(super) fn end_overdue(&mut self, now: BootTime) {
+        for slot in 1..self.jobs.len() {
+            let Some(Phase::Ending { waiting, deadline }) =
+                self.jobs[slot].as_ref().map(|job| &job.phase)
+            else {
+                continue;
+            };
+            if now < *deadline {
+                continue;
+            }
+            for gpu in waiting.clone() {
+                let id = self.domains[self.gpus[gpu].place].domain.id.clone();
+                self.note(
+                    Slot(slot),
+                    format!("{id} did not answer at the job's end: its energy since the last reading is not in the figures"),
+                );
+                self.drop_claims(gpu, Slot(slot));
+                self.gpu_settled(Slot(slot), gpu);
+            }
+        }
+    }
+
+    fn drop_claims(&mut self, gpu: usize, slot: Slot) {
+        let gpu = &mut self.gpus[gpu];
+        gpu.claims.retain(|claim| claim.slot != slot);
+        gpu.changes.retain(|change| change.claim.slot != slot);
+        gpu.users.retain(|(owner, _)| *owner != Some(slot));
+    }
+
+    /// The earliest deadline of an ending job.
+    pub(super) fn deadline(&self) -> Option<BootTime> {
+        let deadline = |job: &Job| match job.phase {
+            Phase::Ending { deadline, .. } => Some(deadline),
+            Phase::Running => None,
+        };
+        self.jobs.iter().flatten().filter_map(deadline).min()
+    }
+
+    /// Everything of the job is booked: closes it, tells the ledger, answers.
+    fn finish(&mut self, slot: Slot) {
+        let Some(job) = self.job_mut(slot) else { return };
+        if job.row.state == JobState::Running {
+            job.row.state = JobState::Finished;
+        }
+        let replies = std::mem::take(&mut job.replies);
+        self.books.drain(&mut self.batch.bookings);
+        self.books.close_interval(slot);
+        self.close_piece(slot);
+        self.answer(slot, replies);
+        self.tell_end(slot);
+        for gpu in 0..self.gpus.len() {
+            self.drop_claims(gpu, slot);
+        }
+        self.books.close_account(slot);
+        let Some(mut job) = self.jobs[slot.0].take() else { return };
+        for orphan in self.jobs.iter_mut().flatten().filter(|other| other.parent == Some(slot)) {
+            orphan.parent = job.parent;
+        }
+        for domain in &mut self.domains {
+            if let Some(pending) = domain.pending.jobs.get_mut(slot.0) {
+                *pending = Default::default();
+            }
+        }
+        for member in &mut job.members {
+            if let Some(CpuClaim::Cgroup(cgroup)) = &member.claim
+                && let Err(error) = cgroup.remove()
+            {
+                tracing::debug!(job = %job.row.spec.id, %error, "left the job's cgroup");
+            }
+        }
+        self.keep_finished(job);
+        let now = clock::now();
+        self.submit(now);
+        self.publish();
+    }
+
+    fn tell_end(&mut self, slot: Slot) {
+        let Some(job) = self.jobs[slot.0].as_ref() else { return };
+        let key = job.row.key;
+        self.batch.events.push(Event::Job(Box::new(job.row.clone())));
+        for (place, moved) in job.moved.iter().enumerate() {
+            if let Some(moved) = *moved {
+                let domain = self.domains[place].key;
+                self.batch.events.push(Event::Share { job: key, domain, moved });
+            }
+        }
+    }
+
+    /// Finds jobs whose last process ended without their wrapper saying so: it was
+    /// killed. A wrapper that lives gets time to report.
+    pub(super) fn find_ended(&mut self, now: BootTime) {
+        for slot in 1..self.jobs.len() {
+            let Some(job) = self.jobs[slot].as_mut() else { continue };
+            if job.ending() || has_processes(job) {
+                job.gone_ticks = 0;
+                continue;
+            }
+            job.gone_ticks += 1;
+            let reporting =
+                job.members.iter().any(|member| !member.ended && exists(member.wrapper_pid));
+            if reporting && job.gone_ticks <= GONE_TICKS {
+                continue;
+            }
+            let all_reported = job.members.iter().all(|member| member.ended);
+            if !all_reported {
+                self.note(
+                    Slot(slot),
+                    "the wrapper was gone when the job ended: its exit code is not known, \
+                     its end is known to the second"
+                        .to_owned(),
+                );
+            }
+            self.begin_end(Slot(slot), now);
+        }
+    }
+
+    /// Adds a remark to a job's record.
+    pub(super) fn note(&mut self, slot: Slot, text: String) {
+        let Some(job) = self.jobs.get_mut(slot.0).and_then(Option::as_mut) else { return };
+        if !job.notes.contains(&text) {
+            self.batch.events.push(Event::Note { job: job.row.key, text: text.clone() });
+            job.notes.push(text);
+        }
+    }
+
+    fn terminate(&mut self, id: &JobId) -> Result<(), EngineError> {
+        let slot = self.slot_of(id).ok_or_else(|| EngineError::UnknownJob(id.clone()))?;
+        let Some(job) = self.job(slot) else { return Ok(()) };
+        let claims = job.members.iter().filter_map(|member| member.claim.as_ref());
+        for pid in claims.filter_map(|claim| claim.pids().ok()).flatten() {
+            if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+                // A process that has just ended needs no signal.
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            }
+        }
+        Ok(())
+    }
+
+    fn reload(&mut self, settings: Settings) {
+        self.settings = settings;
+        if let Some(monitor) = &self.monitor {
+            monitor.set_period(self.settings.period);
+        }
+        self.interval_end = self.interval_end.min(i64::MAX);
+    }
+
+    /// The slot of a running job.
+    pub(super) fn slot_of(&self, id: &JobId) -> Option<Slot> {
+        self.jobs.iter().flatten().find(|job| job.row.spec.id == *id).map(|job| job.slot)
+    }
+}
+
+/// Whether any process of the job lives; where that cannot be read, it does.
+fn has_processes(job: &Job) -> bool {
+    job.members
+        .iter()
+        .filter_map(|member| member.claim.as_ref())
+        .any(|claim| claim.alive().unwrap_or(true))
+}
+
+fn exists(pid: i32) -> bool {
+    rustix::process::Pid::from_raw(pid)
+        .is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
+pub(super) fn account_of(accounts: &mut Vec<super::publish::Account>, name: &str) -> usize {
+    match accounts.iter().position(|account| &*account.name == name) {
+        Some(place) => place,
+        None => {
+            accounts.push(super::publish::Account::new(name));
+            accounts.len() - 1
+        }
+    }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One domain's meter: readings in, deltas out, whatever the sensor is.
+//!
+//! A counter's differences and a power sensor's integral look the same from here
+//! on: energy between two moments, and how much more it may have been. It never
+//! makes energy of a failed read: the next good reading of a counter covers the
+//! time, the next sample of a power sensor does not.
+
+use std::time::Duration;
+
+use super::counter::{CounterTracker, Movement};
+use super::integrate::{Integrated, Integrator};
+use crate::sensors::{Domain, Method, Reading, Value};
+use crate::units::{BootTime, Energy};
+
+/// Gaps up to so many periods are bridged by a power sensor's trapezoid.
+const BRIDGED_PERIODS: u32 = 3;
+
+/// Energy between two readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delta {
+    /// The earlier reading.
+    pub from: BootTime,
+    /// The later one.
+    pub to: BootTime,
+    /// What was certainly used.
+    pub energy: Energy,
+    /// How much more it may have been.
+    pub more: Energy,
+    /// Whether readings are missing between.
+    pub gap: bool,
+    /// Whether the counter started anew between.
+    pub reset: bool,
+}
+
+/// What a reading brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metered {
+    /// The first one: nothing to compare with.
+    First,
+    /// A delta, of zero length at the least.
+    Delta(Delta),
+    /// A value that cannot be; counted, not used.
+    Refused(&'static str),
+    /// The counter has stood at 0 for too long; said once.
+    Dead(Delta),
+}
+
+/// The meter of one domain.
+#[derive(Clone, Debug)]
+pub enum Meter {
+    /// A hardware counter.
+    Counter(CounterTracker),
+    /// A power sensor.
+    Power(Integrator),
+}
+
+impl Meter {
+    /// A meter for a domain that is read every `period`.
+    pub fn new(domain: &Domain, period: Duration) -> Self {
+        match domain.method {
+            Method::Counter | Method::Estimate => Meter::Counter(CounterTracker::new(domain)),
+            Method::Power => {
+                let limit = period.max(domain.update_period) * BRIDGED_PERIODS;
+                Meter::Power(Integrator::new(domain.max_power, limit))
+            }
+        }
+    }
+
+    /// Goes on from a reading of earlier in this boot. A power sensor starts anew:
+    /// what was drawn meanwhile, nothing has counted.
+    pub fn resume(&mut self, domain: &Domain, at: BootTime, value: Energy) {
+        if let Meter::Counter(tracker) = self {
+            *tracker = CounterTracker::resume(domain, at, value);
+        }
+    }
+
+    /// The counter's life may have ended: the next reading is a new start.
+    pub fn start_epoch(&mut self) {
+        if let Meter::Counter(tracker) = self {
+            tracker.start_epoch();
+        }
+    }
+
+    /// The last good reading of a counter: where a restarted daemon reads on.
+    pub fn mark(&self) -> Option<(BootTime, Energy)> {
+        match self {
+            Meter::Counter(tracker) => tracker.last(),
+            Meter::Power(_) => None,
+        }
+    }
+
+    /// Takes a reading.
+    pub fn feed(&mut self, reading: Reading, period: Duration) -> Metered {
+        match (self, reading.value) {
+            (Meter::Counter(tracker), Value::Counter(value)) => {
+                let step = tracker.feed(reading.at, value, period);
+                let Some(from) = step.since else {
+                    return refused(step.movement).map_or(Metered::First, Metered::Refused);
+                };
+                let delta = Delta {
+                    from,
+                    to: reading.at,
+                    energy: step.movement.energy(),
+                    more: Energy::ZERO,
+                    gap: step.gap,
+                    reset: matches!(step.movement, Movement::Reset { .. }),
+                };
+                match step.movement {
+                    Movement::Refused { why } => Metered::Refused(why),
+                    Movement::StuckAtZero => Metered::Dead(delta),
+                    Movement::Ambiguous { least, most } => Metered::Delta(Delta {
+                        more: most.saturating_sub(least),
+                        gap: true,
+                        ..delta
+                    }),
+                    _ => Metered::Delta(delta),
+                }
+            }
+            (Meter::Power(integrator), Value::Power(power)) => {
+                let from = integrator.last().map(|(at, _)| at);
+                let delta = |energy, more, gap| {
+                    let from = from.unwrap_or(reading.at);
+                    Delta { from, to: reading.at, energy, more, gap, reset: false }
+                };
+                match integrator.feed(reading.at, power) {
+                    Integrated::First => Metered::First,
+                    Integrated::Moved { energy } => {
+                        Metered::Delta(delta(energy, Energy::ZERO, false))
+                    }
+                    Integrated::Gap { most } => Metered::Delta(delta(Energy::ZERO, most, true)),
+                    Integrated::Refused { why } => Metered::Refused(why),
+                }
+            }
+            _ => Metered::Refused("a counter's value from a power sensor, or the reverse"),
+        }
+    }
+}
+
+fn refused(movement: Movement) -> Option<&'static str> {
+    match movement {
+        Movement::Refused { why } => Some(why),
+        _ => None,
+    }
+}
