@@ -40,13 +40,16 @@ fn eight_gpus_of_which_two_jobs_share_one() {
         (0..8).map(|index| gpu(&format!("GPU-{index}"), 360_000.0, 30.0)).collect();
     gpus[7].exclusive = false;
     gpus[7].amount.uncertainty.split = joules(20_000.0);
-    check(&with(gpus), "
+    check(
+        &with(gpus),
+        "
 aimeter: resnet-finetune took 12 min 31 s
   energy  2.88 MJ  (800 Wh)  ± 20 kJ  measured, sensor gain ± 2.6 %
     GPU   2.88 MJ  (800 Wh)  ± 20 kJ  measured and derived, 8 domains
   CO2e      169 g  GB 211 g/kWh (average, lifecycle), yearly mean by OWID/Ember 2024
   job     01JDFQ8W3E6V0N5T2K7YB4XHMC
-");
+",
+    );
 }
 
 #[test]
@@ -81,12 +84,15 @@ fn nothing_at_all_is_said_plainly() {
     let mut report = report();
     report.missing = vec![missing("rapl", "CPU and DRAM", "absent", "no powercap folder", None)];
     report.job.exit = Some(Exit::Signal(15));
-    check(&report, "
+    check(
+        &report,
+        "
 aimeter: resnet-finetune took 12 min 31 s, exit code 143
   energy  not measured; `aimeter sensors` says why
   job     01JDFQ8W3E6V0N5T2K7YB4XHMC
   note    not measured: CPU and DRAM (rapl): no powercap folder
-");
+",
+    );
 }
 
 #[test]
@@ -97,7 +103,9 @@ fn gaps_are_told_with_their_length() {
     let mut report = with(vec![gpu]);
     report.notes =
         vec!["the daemon was away for 5.0 s; its energy is booked from the counters".into()];
-    check(&report, "
+    check(
+        &report,
+        "
 aimeter: resnet-finetune took 12 min 31 s
   energy  9.00 kJ  (2.50 Wh)  ± 150 J  measured, sensor gain ± 7.5 %
     GPU   9.00 kJ  (2.50 Wh)  ± 150 J  measured
@@ -105,7 +113,8 @@ aimeter: resnet-finetune took 12 min 31 s
   job     01JDFQ8W3E6V0N5T2K7YB4XHMC
   gaps    5.0 s without readings
   note    the daemon was away for 5.0 s; its energy is booked from the counters
-");
+",
+    );
 }
 
 #[test]
