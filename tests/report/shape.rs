@@ -111,3 +111,16 @@ fn what_is_not_known_is_null_and_still_there() {
     let back: Record = serde_json::from_value(json).unwrap();
     assert_eq!(back, record);
 }
+
+#[test]
+fn every_field_is_in_the_documentation() {
+    let documentation = include_str!("../../docs/record.md");
+    let words: Vec<&str> =
+        documentation.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    for (path, _) in shape(EXAMPLE) {
+        let name = path.rsplit('/').find(|name| *name != "*").unwrap_or_default();
+        if !path.starts_with("/job/labels/") {
+            assert!(words.contains(&name), "docs/record.md does not name {path}");
+        }
+    }
+}
