@@ -35,7 +35,7 @@ pub fn report() -> JobReport {
             ended: Some(at("2026-11-24T09:12:31.25Z")),
             duration: Some(Duration::from_millis(751_250)),
             boot_id: "boot".into(),
-            cgroup: None,
+            claim: None,
             zone: Some("GB".into()),
             pue_thousandths: None,
         },
