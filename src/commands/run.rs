@@ -3,119 +3,127 @@
 //!
 //! The job comes first: whatever of aimeter fails, the command runs and its exit
 //! code is passed on. Metering is the daemon's where one answers, else our own
-//! ([`Meter`]); both give the same report, so the record is the same. Nothing of
-//! ours is written to stdout unless `--json -` asks for it.
+//! ([`Meter`]); both give the same record. Nothing of ours is written to standard
+//! output unless `--json -` asks for it.
 
 mod identity;
 mod meter;
 mod output;
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::process::ExitCode;
 
-use crate::engine::Settings;
+use super::cli::{GpuChoice, RunArgs};
+use super::exit::{Code, Failure};
+use crate::config::{Options, Origin};
 use crate::jobs::{Exit, GpuRequest, JobSpec};
-use crate::sensors::Roots;
-use crate::wrapper::{self, Launch, Outcome, Running, WrapperError};
+use crate::wrapper::{self, Launch, Outcome, WrapperError};
 
 use identity::Identity;
 use meter::Meter;
 
-/// What `aimeter run` was asked to do, checked.
+/// All that `aimeter run` was told, checked.
 #[derive(Debug)]
-pub struct Options {
-    /// The command and its arguments; at least one.
-    pub command: Vec<OsString>,
-    /// `--name`.
-    pub name: Option<String>,
-    /// `--project`.
-    pub project: Option<String>,
-    /// `--label KEY=VALUE`.
+pub struct RunOptions {
+    /// Its own options.
+    pub args: RunArgs,
+    /// `--label`, in order.
     pub labels: Vec<(String, String)>,
-    /// `--zone`, known to the shipped table.
-    pub zone: Option<String>,
-    /// `--pue` in thousandths.
-    pub pue_thousandths: Option<u32>,
-    /// `--gpus`; `None`: auto.
-    pub gpus: Option<GpuRequest>,
-    /// `--standalone`: never ask a daemon.
-    pub standalone: bool,
-    /// The daemon's socket.
-    pub socket: PathBuf,
-    /// `--sysfs`, `--procfs`.
-    pub roots: Roots,
-    /// `--nvml-library`.
-    pub nvml_library: Option<PathBuf>,
-    /// How the engine behaves in standalone mode; its zone and PUE are the config's.
-    pub settings: Settings,
-    /// `--quiet`: no summary.
-    pub quiet: bool,
-    /// `--json FILE`; `-`: stdout.
-    pub json: Option<PathBuf>,
-    /// Whether stderr takes colour.
-    pub colour: bool,
+    /// The configuration.
+    pub options: Options,
+    /// A configuration file that was left aside because it is wrong: to be said
+    /// in the summary, never a reason not to run the job.
+    pub config_problem: Option<String>,
 }
 
-/// Runs the command and never returns: ends as the command did.
-pub fn run(options: Options) -> ! {
-    let outcome = match run_metered(&options) {
-        Ok(outcome) => outcome.exit,
-        Err(error) => {
-            eprintln!("aimeter: {error}");
-            Exit::Code(error.exit_code())
+/// Runs the job; ends with its exit code, or dies of its signal.
+///
+/// # Errors
+/// What keeps the job from being started.
+pub fn run(run: RunOptions) -> Result<ExitCode, Failure> {
+    match metered(&run) {
+        Ok(outcome) => wrapper::exit_like(outcome.exit),
+        Err(Stopped::Usage(message)) => Err(Failure::new(Code::Usage, message)),
+        Err(Stopped::Wrapper(error)) => {
+            super::complain(&error.to_string());
+            wrapper::exit_like(Exit::Code(error.exit_code()))
         }
-    };
-    wrapper::exit_like(outcome)
+    }
+}
+
+/// Why no command was run.
+enum Stopped {
+    /// The user named a GPU that is not there.
+    Usage(String),
+    /// It could not be run.
+    Wrapper(WrapperError),
+}
+
+impl From<WrapperError> for Stopped {
+    fn from(error: WrapperError) -> Stopped {
+        Stopped::Wrapper(error)
+    }
 }
 
 /// Runs the command with metering around it.
-fn run_metered(options: &Options) -> Result<Outcome, WrapperError> {
+fn metered(run: &RunOptions) -> Result<Outcome, Stopped> {
     let identity = Identity::from_environment(|name| std::env::var(name).ok());
     let launch = Launch {
-        command: options.command.clone(),
+        command: run.args.command.clone(),
         environment: identity.variables().map(|(k, v)| (k.into(), v.into())).collect(),
     };
     let paused = wrapper::spawn(&launch)?;
-    let spec = spec(options, &identity, paused.pid());
-    let meter = Meter::start(options, &identity, spec);
-    let mut running: Running = match paused.release() {
+    let spec = spec(run, &identity, paused.pid());
+    let meter = Meter::start(run, &identity, spec).map_err(Stopped::Usage)?;
+    let mut running = match paused.release() {
         Ok(running) => running,
         Err(error) => {
             meter.cancel(Exit::Code(error.exit_code()));
-            return Err(error);
+            return Err(error.into());
         }
     };
     let outcome = running.wait()?;
-    let wanted = !options.quiet || options.json.is_some();
-    if let Some(finished) = meter.finish(&outcome, wanted) {
-        output::show(options, &finished);
-    }
+    let wanted = !run.args.quiet || run.args.json.is_some();
+    let finished = meter.finish(&outcome, wanted);
+    output::show(run, finished);
     Ok(outcome)
 }
 
-/// The job as it will be told to the meter.
-fn spec(options: &Options, identity: &Identity, pid: i32) -> JobSpec {
+/// The job as the meter is told of it.
+fn spec(run: &RunOptions, identity: &Identity, pid: i32) -> JobSpec {
     let command: Vec<String> =
-        options.command.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+        run.args.command.iter().map(|part| part.to_string_lossy().into_owned()).collect();
     let uid = rustix::process::getuid().as_raw();
+    let options = &run.options;
+    // The daemon has a configuration of its own: only what was set here overrides it.
+    let set = |name| !matches!(options.origin("carbon", name), Origin::Default | Origin::File(..));
+    let own = run.args.standalone;
     JobSpec {
         id: identity.job.clone(),
-        name: options.name.clone().unwrap_or_else(|| default_name(&command)),
+        name: run.args.name.clone().unwrap_or_else(|| default_name(&command)),
         user: identity::user_name(uid),
         uid,
-        project: options.project.clone(),
-        labels: options.labels.iter().cloned().collect(),
+        project: run.args.project.clone(),
+        labels: run.labels.iter().cloned().collect(),
         pid,
         wrapper_pid: rustix::process::getpid().as_raw_nonzero().get(),
-        gpus: options.gpus.clone().unwrap_or_else(|| GpuRequest::Auto {
-            visible_devices: std::env::var("CUDA_VISIBLE_DEVICES").ok(),
-            device_order: std::env::var("CUDA_DEVICE_ORDER").ok(),
-        }),
-        zone: options.zone.clone(),
-        pue_thousandths: options.pue_thousandths,
+        gpus: gpu_request(&run.args.gpus),
+        zone: options.zone.clone().filter(|_| own || set("zone")),
+        pue_thousandths: options.pue_thousandths.filter(|_| set("pue")),
         parent: identity.inside.clone(),
         reserved_cores: reserved_cores(),
         command,
+    }
+}
+
+fn gpu_request(choice: &GpuChoice) -> GpuRequest {
+    match choice {
+        GpuChoice::Auto => GpuRequest::Auto {
+            visible_devices: std::env::var("CUDA_VISIBLE_DEVICES").ok(),
+            device_order: std::env::var("CUDA_DEVICE_ORDER").ok(),
+        },
+        GpuChoice::All => GpuRequest::All,
+        GpuChoice::None => GpuRequest::None,
+        GpuChoice::List(list) => GpuRequest::List(list.clone()),
     }
 }
 

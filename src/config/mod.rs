@@ -1,2 +1,380 @@
 // SPDX-License-Identifier: Apache-2.0
-//! (to be written)
+//! Configuration: flags, environment, TOML file and defaults, merged into one
+//! checked [`Options`] that knows where each value comes from.
+//!
+//! A flag wins over the environment, the environment over the file, the file
+//! over the default. The whole is checked before anything of the system is
+//! touched. The settings are declared once, in [`keys`]; the environment is an
+//! argument, so that the merge is tested without one.
+
+pub mod file;
+pub mod keys;
+pub mod reference;
+pub mod value;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing::level_filters::LevelFilter;
+
+use crate::attribution::IdlePolicy;
+use crate::engine::Settings;
+use crate::ledger::IntensityFact;
+use crate::sensors::{DomainId, Roots};
+
+use keys::{Form, KEYS};
+
+/// The configuration file that is read when none is named.
+pub const DEFAULT_FILE: &str = "/etc/aimeter/aimeter.toml";
+/// The ledger's folder of a daemon that runs as root.
+pub const SYSTEM_STATE_DIR: &str = "/var/lib/aimeter";
+/// The socket of a daemon that runs as root.
+pub const SYSTEM_SOCKET: &str = "/run/aimeter/aimeter.sock";
+
+/// What is wrong with the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line of the file is wrong.
+    #[error("{}:{line}: {what}", path.display())]
+    InFile {
+        /// Which file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What, and what would be right.
+        what: String,
+    },
+    /// A flag or a variable is wrong.
+    #[error("{origin}: {what}")]
+    Given {
+        /// Which.
+        origin: Origin,
+        /// What, and what would be right.
+        what: String,
+    },
+}
+
+impl ConfigError {
+    /// Whether the file is to blame, not this call's flags or environment.
+    pub fn is_of_file(&self) -> bool {
+        !matches!(self, ConfigError::Given { .. })
+    }
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// Nothing was set.
+    #[default]
+    Default,
+    /// This line of the file.
+    File(PathBuf, usize),
+    /// This variable.
+    Environment(&'static str),
+    /// This flag, without dashes.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => write!(f, "default"),
+            Origin::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Origin::Environment(name) => write!(f, "environment variable {name}"),
+            Origin::Flag(name) => write!(f, "--{name}"),
+        }
+    }
+}
+
+/// A calibrated device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Calibration {
+    /// The id of its domain.
+    pub domain: String,
+    /// Its sensor's remaining gain error, ± percent at 95 %.
+    pub gain_percent: f64,
+}
+
+/// Which file to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum FileChoice {
+    /// [`DEFAULT_FILE`], if it is there.
+    #[default]
+    Search,
+    /// This one, which must be there.
+    Named(PathBuf),
+    /// None.
+    None,
+}
+
+/// Everything the options are made of.
+pub struct Sources<'a> {
+    /// Flags: place in [`KEYS`] and values.
+    pub flags: Vec<(usize, Vec<String>)>,
+    /// The environment.
+    pub environment: &'a dyn Fn(&str) -> Option<String>,
+    /// Which file.
+    pub file: FileChoice,
+    /// Whether we are root: the defaults of paths depend on it.
+    pub root: bool,
+}
+
+/// The checked configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// The ledger's folder.
+    pub state_dir: PathBuf,
+    /// The control socket, as the daemon makes it.
+    pub socket: PathBuf,
+    /// Whose members may use the socket.
+    pub socket_group: Option<String>,
+    /// HTTP addresses.
+    pub listen: Vec<SocketAddr>,
+    /// Time between readings.
+    pub period: Duration,
+    /// sysfs and procfs.
+    pub roots: Roots,
+    /// NVIDIA's library.
+    pub nvml_library: Option<PathBuf>,
+    /// Calibrated devices.
+    pub calibration: Vec<Calibration>,
+    /// Who pays for idle CPU energy.
+    pub idle_policy: IdlePolicy,
+    /// Length of a booking's interval.
+    pub interval: Duration,
+    /// How long finished jobs stay in metrics.
+    pub keep_finished: Duration,
+    /// Carbon zone.
+    pub zone: Option<String>,
+    /// Power usage effectiveness, in thousandths.
+    pub pue_thousandths: Option<u32>,
+    /// Log level.
+    pub log_level: LevelFilter,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+    origins: Vec<Origin>,
+}
+
+impl Options {
+    /// Merges and checks.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place.
+    pub fn resolve(sources: &Sources<'_>) -> Result<Options, ConfigError> {
+        let mut options = Options::defaults(sources);
+        if let Some((path, text)) = read(&sources.file)? {
+            let settings = file::parse(&path, &text)?;
+            for entry in settings.entries {
+                options.set(entry.key, &entry.values, Origin::File(path.clone(), entry.line))?;
+            }
+            options.calibration = settings.calibration;
+            options.file = Some(path);
+        }
+        for (place, key) in KEYS.iter().enumerate() {
+            // An empty variable counts as unset, as is the custom.
+            let text = (sources.environment)(key.environment).filter(|text| !text.is_empty());
+            if let Some(text) = text {
+                let values = match key.form {
+                    Form::List => text.split(',').map(|item| item.trim().to_owned()).collect(),
+                    _ => vec![text],
+                };
+                options.set(place, &values, Origin::Environment(key.environment))?;
+            }
+        }
+        for (place, values) in &sources.flags {
+            options.set(*place, values, Origin::Flag(KEYS[*place].flag()))?;
+        }
+        Ok(options)
+    }
+
+    /// Where the value of `section.name` comes from.
+    pub fn origin(&self, section: &str, name: &str) -> Origin {
+        keys::position(section, name).map(|place| self.origins[place].clone()).unwrap_or_default()
+    }
+
+    /// The engine's settings; `intensity` is the grid's look-up.
+    pub fn settings(&self, intensity: fn(Option<&str>) -> IntensityFact) -> Settings {
+        Settings {
+            period: self.period,
+            interval: self.interval,
+            keep_finished: self.keep_finished,
+            idle_policy: self.idle_policy,
+            zone: self.zone.clone(),
+            pue_thousandths: self.pue_thousandths,
+            intensity,
+            calibration: self
+                .calibration
+                .iter()
+                .map(|device| (DomainId::new(&device.domain), device.gain_percent))
+                .collect(),
+        }
+    }
+
+    /// Where a client looks for the daemon, in this order: the socket that was
+    /// set, else the system's, then the user's own.
+    pub fn client_sockets(&self) -> Vec<PathBuf> {
+        let system = PathBuf::from(SYSTEM_SOCKET);
+        let set = self.origin("daemon", "socket") != Origin::Default;
+        if set || self.socket == system {
+            vec![self.socket.clone()]
+        } else {
+            vec![system, self.socket.clone()]
+        }
+    }
+
+    /// The ledger's folder for a command that reads it: the one that was set,
+    /// else the user's own if it is there, else the system's.
+    pub fn ledger_to_read(&self) -> PathBuf {
+        let set = self.origin("daemon", "state_dir") != Origin::Default;
+        if set || self.state_dir.exists() {
+            self.state_dir.clone()
+        } else {
+            PathBuf::from(SYSTEM_STATE_DIR)
+        }
+    }
+
+    /// The keys (`section.name`) that differ from `earlier` and need a restart.
+    pub fn needs_restart(&self, earlier: &Options) -> Vec<String> {
+        let mut changed = Vec::new();
+        let mut note = |differs: bool, name: &str| {
+            if differs {
+                changed.push(name.to_owned());
+            }
+        };
+        note(self.state_dir != earlier.state_dir, "daemon.state_dir");
+        note(self.socket != earlier.socket, "daemon.socket");
+        note(self.socket_group != earlier.socket_group, "daemon.socket_group");
+        note(self.listen != earlier.listen, "daemon.listen");
+        note(self.roots.sysfs != earlier.roots.sysfs, "sensors.sysfs");
+        note(self.roots.procfs != earlier.roots.procfs, "sensors.procfs");
+        note(self.nvml_library != earlier.nvml_library, "sensors.nvml_library");
+        note(self.calibration != earlier.calibration, "sensors.calibration");
+        changed
+    }
+
+    /// `new` as far as it takes effect without a restart; the rest stays.
+    pub fn reloaded(&self, new: Options) -> Options {
+        let running = self.clone();
+        Options {
+            state_dir: running.state_dir,
+            socket: running.socket,
+            socket_group: running.socket_group,
+            listen: running.listen,
+            roots: running.roots,
+            nvml_library: running.nvml_library,
+            calibration: running.calibration,
+            ..new
+        }
+    }
+
+    fn defaults(sources: &Sources<'_>) -> Options {
+        let home = |variable: &str, below: &str, system: &str| -> PathBuf {
+            let get = |name: &str| (sources.environment)(name).filter(|text| !text.is_empty());
+            let user =
+                get(variable).map(|folder| Path::new(&folder).join("aimeter")).or_else(|| {
+                    (!below.is_empty())
+                        .then(|| get("HOME").map(|home| Path::new(&home).join(below)))?
+                });
+            if sources.root { system.into() } else { user.unwrap_or_else(|| system.into()) }
+        };
+        let runtime = home("XDG_RUNTIME_DIR", "", "/run/aimeter");
+        Options {
+            state_dir: home("XDG_STATE_HOME", ".local/state/aimeter", SYSTEM_STATE_DIR),
+            socket: runtime.join("aimeter.sock"),
+            socket_group: None,
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 10077))],
+            period: Duration::from_secs(1),
+            roots: Roots::default(),
+            nvml_library: None,
+            calibration: Vec::new(),
+            idle_policy: IdlePolicy::default(),
+            interval: Duration::from_secs(300),
+            keep_finished: Duration::from_secs(900),
+            zone: None,
+            pue_thousandths: None,
+            log_level: LevelFilter::INFO,
+            file: None,
+            origins: vec![Origin::Default; KEYS.len()],
+        }
+    }
+
+    fn set(&mut self, place: usize, values: &[String], origin: Origin) -> Result<(), ConfigError> {
+        self.take(place, values).map_err(|what| match &origin {
+            Origin::File(path, line) => ConfigError::InFile {
+                path: path.clone(),
+                line: *line,
+                what: format!("{}: {what}", KEYS[place].path()),
+            },
+            _ => ConfigError::Given { origin: origin.clone(), what },
+        })?;
+        self.origins[place] = origin;
+        Ok(())
+    }
+
+    fn take(&mut self, place: usize, values: &[String]) -> Result<(), String> {
+        let text = values.last().map(String::as_str).unwrap_or_default();
+        match (KEYS[place].section, KEYS[place].name) {
+            ("daemon", "state_dir") => self.state_dir = value::path(text)?,
+            ("daemon", "socket") => self.socket = value::socket_path(text)?,
+            ("daemon", "socket_group") => self.socket_group = Some(text.to_owned()),
+            ("daemon", "listen") => self.listen = addresses(values)?,
+            ("sensors", "period") => {
+                self.period =
+                    value::duration(text, Duration::from_millis(100), Duration::from_secs(10))?;
+            }
+            ("sensors", "sysfs") => self.roots.sysfs = value::path(text)?,
+            ("sensors", "procfs") => self.roots.procfs = value::path(text)?,
+            ("sensors", "nvml_library") => self.nvml_library = Some(value::path(text)?),
+            ("attribution", "idle") => self.idle_policy = value::idle_policy(text)?,
+            ("ledger", "interval") => {
+                self.interval =
+                    value::duration(text, Duration::from_secs(10), Duration::from_secs(3_600))?;
+            }
+            ("ledger", "keep_finished") => {
+                self.keep_finished =
+                    value::duration(text, Duration::ZERO, Duration::from_secs(86_400))?;
+            }
+            ("carbon", "zone") => self.zone = Some(value::zone(text)?),
+            ("carbon", "pue") => self.pue_thousandths = Some(value::pue(text)?),
+            ("log", "level") => self.log_level = value::level(text)?,
+            (section, name) => return Err(format!("`{section}.{name}` cannot be set")),
+        }
+        Ok(())
+    }
+}
+
+fn addresses(values: &[String]) -> Result<Vec<SocketAddr>, String> {
+    let address = |text: &String| {
+        text.parse().map_err(|_| {
+            format!("`{text}` is no address: write IP:PORT, such as 127.0.0.1:10077 or [::1]:0")
+        })
+    };
+    values.iter().map(address).collect()
+}
+
+fn read(choice: &FileChoice) -> Result<Option<(PathBuf, String)>, ConfigError> {
+    let (path, must_exist) = match choice {
+        FileChoice::Search => (PathBuf::from(DEFAULT_FILE), false),
+        FileChoice::Named(path) => (path.clone(), true),
+        FileChoice::None => return Ok(None),
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some((path, text))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => Ok(None),
+        Err(source) => Err(ConfigError::Read { path, source }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

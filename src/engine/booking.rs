@@ -122,9 +122,7 @@ impl Engine {
         }
         let mut emissions = Emissions::ZERO;
         if counted && let Some(job) = self.job_mut(slot) {
-            emissions = job.intensity.map_or(Emissions::ZERO, |intensity| {
-                Emissions::of(amount.energy, intensity, job.pue_thousandths)
-            });
+            emissions = Emissions::of(amount.energy, job.intensity, job.pue_thousandths);
             extend(&mut job.piece, from, to, amount.energy);
             let (user, project) = (job.user, job.project);
             self.users[user].add(kind, amount.energy, emissions);

@@ -25,7 +25,7 @@ use super::domains::{DomainState, LocalSource};
 use super::gpus::{Claimants, GpuState};
 use super::job::Job;
 use super::publish::{Account, Finished};
-use super::snapshot::Snapshot;
+use super::snapshot::{IntensityView, Snapshot};
 use super::{Command, Settings};
 
 /// Batches go to the ledger at least this often.
@@ -73,6 +73,9 @@ pub(super) struct Engine {
     pub last_submit: BootTime,
     pub last_users: BootTime,
     pub interval_end: i64,
+    /// Zones whose fact the ledger has been told.
+    pub told_zones: Vec<String>,
+    pub intensity_view: IntensityView,
     pub wall_minus_boot: i64,
     pub last_power: BootTime,
     pub ticks: u64,
@@ -288,7 +291,11 @@ impl Engine {
     }
 
     /// The place of a domain: the one it had, or a new one.
-    pub(super) fn place_of(&mut self, domain: Domain, epoch: &str) -> usize {
+    pub(super) fn place_of(&mut self, mut domain: Domain, epoch: &str) -> usize {
+        let calibrated = self.settings.calibration.iter().find(|(id, _)| *id == domain.id);
+        if let Some((_, percent)) = calibrated {
+            domain.gain_percent = Some(*percent);
+        }
         let known = self.domains.iter().position(|state| state.domain.id == domain.id);
         if let Some(place) = known {
             let state = &mut self.domains[place];

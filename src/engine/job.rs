@@ -55,7 +55,7 @@ pub(super) struct Job {
     pub cpu_used: u64,
     /// What of it was used in the present tick, nested jobs included.
     pub cpu_delta: u64,
-    pub intensity: Option<Intensity>,
+    pub intensity: Intensity,
     pub pue_thousandths: u32,
     pub user: usize,
     pub project: Option<usize>,

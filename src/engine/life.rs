@@ -108,6 +108,7 @@ impl Engine {
             spec,
         };
         let slot = self.add_job(row, claim);
+        self.tell_intensity(slot);
         for place in 0..self.domains.len() {
             if self.domains[place].split_by_cpu() {
                 let total = self.domains[place].total;
@@ -117,6 +118,16 @@ impl Engine {
             }
         }
         slot
+    }
+
+    /// Tells the ledger the fact that a job's emissions are derived from.
+    fn tell_intensity(&mut self, slot: Slot) {
+        let Some(job) = self.job(slot) else { return };
+        let fact = (self.settings.intensity)(job.row.zone.as_deref());
+        if !self.told_zones.contains(&fact.zone) {
+            self.told_zones.push(fact.zone.clone());
+            self.batch.events.push(Event::Intensity(fact));
+        }
     }
 
     /// Gives a job an account, a user and a project; used for new jobs and for those
@@ -143,7 +154,7 @@ impl Engine {
             replies: Vec::new(),
             cpu_used: 0,
             cpu_delta: 0,
-            intensity: row.zone.as_deref().and_then(self.settings.intensity),
+            intensity: (self.settings.intensity)(row.zone.as_deref()).intensity,
             pue_thousandths: row.pue_thousandths.unwrap_or(1_000),
             user,
             project,
@@ -437,11 +448,12 @@ impl Engine {
     }
 
     fn reload(&mut self, settings: Settings) {
+        self.intensity_view =
+            super::start::view_of(&(settings.intensity)(settings.zone.as_deref()));
         self.settings = settings;
         if let Some(monitor) = &self.monitor {
             monitor.set_period(self.settings.period);
         }
-        self.interval_end = self.interval_end.min(i64::MAX);
     }
 
     /// The slot of a running job.

@@ -20,19 +20,20 @@ pub mod snapshot;
 mod start;
 
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, TrySendError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use crate::jobs::{Exit, JobId, JobSpec};
-use crate::ledger::JobReport;
+use crate::ledger::{IntensityFact, JobReport};
+use crate::sensors::DomainId;
 use crate::server::protocol::SensorList;
-use crate::units::{BootTime, Intensity};
+use crate::units::BootTime;
 
-use snapshot::{IntensityView, Snapshot};
+use snapshot::Snapshot;
 
-pub use start::{Parts, start};
+pub use start::{Parts, boot_id, start};
 
 /// Why the engine refused or failed a command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +53,9 @@ pub enum EngineError {
     /// The engine has stopped.
     #[error("the engine has stopped")]
     Stopped,
+    /// Its queue of commands is full: it stands still.
+    #[error("the engine does not answer; try again")]
+    Busy,
 }
 
 /// The answer to a start or a join.
@@ -78,10 +82,11 @@ pub struct Settings {
     pub zone: Option<String>,
     /// The PUE of jobs that name none, in thousandths; `None`: not set.
     pub pue_thousandths: Option<u32>,
-    /// Present intensity of a zone (a pure look-up; the live counters use it).
-    pub intensity: fn(&str) -> Option<Intensity>,
-    /// Present intensity of the zone above, for exporters.
-    pub intensity_view: Option<IntensityView>,
+    /// The present fact of intensity of a zone, or of the world where none is set
+    /// (a pure look-up; the live counters use it).
+    pub intensity: fn(Option<&str>) -> IntensityFact,
+    /// Gain errors of calibrated devices, by domain: ± percent at 95 %.
+    pub calibration: Vec<(DomainId, f64)>,
 }
 
 /// What one can ask the engine for.
@@ -140,6 +145,23 @@ pub struct Handle {
 }
 
 impl Handle {
+    /// A handle to whoever takes commands and publishes snapshots.
+    pub fn new(commands: SyncSender<Command>, snapshot: Arc<ArcSwap<Snapshot>>) -> Handle {
+        Handle { commands, snapshot }
+    }
+
+    /// Sends a command without ever waiting, for callers that serve others.
+    ///
+    /// # Errors
+    /// [`EngineError::Busy`] where the queue is full, [`EngineError::Stopped`]
+    /// where the engine has ended.
+    pub fn try_send(&self, command: Command) -> Result<(), EngineError> {
+        self.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => EngineError::Busy,
+            TrySendError::Disconnected(_) => EngineError::Stopped,
+        })
+    }
+
     /// The latest snapshot. Never waits for the engine.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()

@@ -115,7 +115,7 @@ impl Engine {
         self.fill_sources(&mut snapshot.sources);
         snapshot.ledger =
             self.writer.as_ref().map_or(LedgerView::default(), |writer| writer.health());
-        snapshot.intensity.clone_from(&self.settings.intensity_view);
+        snapshot.intensity = Some(self.intensity_view.clone());
     }
 
     fn fill_domains(&self, out: &mut Vec<DomainView>) {

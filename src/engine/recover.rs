@@ -46,7 +46,7 @@ impl Engine {
                 user: spec.user.clone(),
                 project: spec.project.clone(),
             };
-            let intensity = summary.row.zone.as_deref().and_then(self.settings.intensity);
+            let intensity = (self.settings.intensity)(summary.row.zone.as_deref()).intensity;
             let pue = summary.row.pue_thousandths.unwrap_or(1_000);
             let mut energy = summary.energy.map(Option::unwrap_or_default);
             let node = std::mem::take(&mut energy[Kind::Node as usize]);
@@ -57,8 +57,7 @@ impl Engine {
                 started: summary.row.started,
                 energy,
                 node,
-                emissions: intensity
-                    .map_or(Emissions::ZERO, |intensity| Emissions::of(total, intensity, pue)),
+                emissions: Emissions::of(total, intensity, pue),
                 report: None,
             });
         }
@@ -69,10 +68,8 @@ impl Engine {
         sum: &AccountEnergy,
         accounts: fn(&mut Engine) -> &mut Vec<Account>,
     ) {
-        let intensity = sum.zone.as_deref().and_then(self.settings.intensity);
-        let pue = sum.pue_thousandths.unwrap_or(1_000);
-        let emissions = intensity
-            .map_or(Emissions::ZERO, |intensity| Emissions::of(sum.energy, intensity, pue));
+        let intensity = (self.settings.intensity)(sum.zone.as_deref()).intensity;
+        let emissions = Emissions::of(sum.energy, intensity, sum.pue_thousandths.unwrap_or(1_000));
         let accounts = accounts(self);
         let place = super::life::account_of(accounts, &sum.name);
         accounts[place].add(sum.kind, sum.energy, emissions);
@@ -171,10 +168,8 @@ impl Engine {
             if domain.counted() {
                 let sum = &mut job.energy[domain.kind as usize];
                 *sum = sum.saturating_add(line.amount.energy);
-                if let Some(intensity) = job.intensity {
-                    let more = Emissions::of(line.amount.energy, intensity, job.pue_thousandths);
-                    job.emissions = job.emissions.saturating_add(more);
-                }
+                let more = Emissions::of(line.amount.energy, job.intensity, job.pue_thousandths);
+                job.emissions = job.emissions.saturating_add(more);
                 job.pieces.push(IntervalEnergy {
                     from_microseconds: line.from_microseconds,
                     to_microseconds: line.to_microseconds,

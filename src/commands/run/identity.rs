@@ -44,12 +44,7 @@ impl Identity {
                 inside,
                 warning: Some(format!("{JOB_ID}: {error}; the job gets an id of its own")),
             },
-            _ => Identity {
-                job: JobId::generate(),
-                shared: false,
-                inside,
-                warning: None,
-            },
+            _ => Identity { job: JobId::generate(), shared: false, inside, warning: None },
         }
     }
 

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Who meters the job: the daemon, this process, a fellow rank's process, or nobody.
+//!
+//! Every wait here is bounded: a daemon that does not answer costs the job a fifth
+//! of a second at its start and at most some seconds at its end, never its run.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::commands::start;
+use crate::engine::{self, Command, EngineError, Handle, Parts};
+use crate::jobs::{Exit, JobId, JobSpec};
+use crate::record::Record;
+use crate::sensors::Roots;
+use crate::server::bind::Bound;
+use crate::server::client::{Client, ClientError};
+use crate::server::heartbeat::Heartbeat;
+use crate::server::{Context, Server};
+use crate::wrapper::Outcome;
+
+use super::RunOptions;
+use super::identity::Identity;
+
+/// The most that a job's start waits for the daemon.
+const START_WAIT: Duration = Duration::from_secs(2);
+/// The most that a job's end waits for its record: some steps of a GPU's counter.
+const END_WAIT: Duration = Duration::from_secs(3);
+/// The most that a standalone start waits for NVML, whose own initialisation may
+/// take seconds without persistence mode.
+const NVML_WAIT: Duration = Duration::from_secs(10);
+
+/// Who meters.
+pub struct Meter {
+    by: By,
+    job: JobId,
+    pid: i32,
+    /// Where a daemon answers, to be asked again if it was restarted meanwhile.
+    sockets: Vec<PathBuf>,
+    roots: Roots,
+    remarks: Vec<String>,
+}
+
+enum By {
+    /// The daemon, or the rank that meters for all.
+    Client { client: Client, member: bool },
+    /// This process.
+    Own { engine: Handle, server: Option<Server> },
+    /// Nobody: the job runs all the same.
+    Nobody,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Finished {
+    /// The record; `None`: not wanted, or not to be had.
+    pub record: Option<Record>,
+    /// What the user should know.
+    pub remarks: Vec<String>,
+}
+
+impl Meter {
+    /// Has the job metered from now on. Its process waits meanwhile.
+    ///
+    /// # Errors
+    /// The user's mistake, to be said instead of running the job: a GPU that is not there.
+    pub fn start(run: &RunOptions, identity: &Identity, spec: JobSpec) -> Result<Meter, String> {
+        let mut meter = Meter {
+            by: By::Nobody,
+            job: spec.id.clone(),
+            pid: spec.pid,
+            sockets: run.options.client_sockets(),
+            roots: run.options.roots.clone(),
+            remarks: identity.warning.iter().chain(&run.config_problem).cloned().collect(),
+        };
+        if run.args.standalone {
+            meter.sockets.clear();
+        }
+        for socket in meter.sockets.clone() {
+            match Client::connect(&socket) {
+                Ok(client) => {
+                    meter.start_with(client, identity, &spec)?;
+                    if !matches!(meter.by, By::Nobody) {
+                        return Ok(meter);
+                    }
+                }
+                Err(ClientError::Unreachable { .. }) => {}
+                Err(error) => meter.remarks.push(error.to_string()),
+            }
+        }
+        meter.sockets.clear();
+        meter.start_own(run, identity, spec)?;
+        Ok(meter)
+    }
+
+    /// Asks a daemon, or a fellow rank.
+    fn start_with(
+        &mut self,
+        mut client: Client,
+        identity: &Identity,
+        spec: &JobSpec,
+    ) -> Result<(), String> {
+        if identity.shared
+            && let Ok(started) = client.join(&spec.id, spec.pid, spec.wrapper_pid, START_WAIT)
+        {
+            self.remarks.extend(started.warnings);
+            self.by = By::Client { client, member: true };
+            return Ok(());
+        }
+        let mut started = client.start(spec, START_WAIT);
+        if identity.shared && matches!(&started, Err(ClientError::Refused { .. })) {
+            // Another rank was first by a moment.
+            started = client.join(&spec.id, spec.pid, spec.wrapper_pid, START_WAIT).or(started);
+        }
+        match started {
+            Ok(started) => {
+                self.remarks.extend(started.warnings);
+                self.by = By::Client { client, member: false };
+            }
+            Err(ClientError::Refused { code, message }) if code == "invalid" => {
+                return Err(message);
+            }
+            Err(error) => self.remarks.push(format!("{error}; metered without the daemon")),
+        }
+        Ok(())
+    }
+
+    /// Meters in this process; for ranks, the first serves the others.
+    fn start_own(
+        &mut self,
+        run: &RunOptions,
+        identity: &Identity,
+        spec: JobSpec,
+    ) -> Result<(), String> {
+        let socket = identity.shared.then(|| rank_socket(&spec.id));
+        if let Some(client) = socket.as_deref().and_then(|path| Client::connect(path).ok()) {
+            self.start_with(client, identity, &spec)?;
+            if !matches!(self.by, By::Nobody) {
+                return Ok(());
+            }
+        }
+        let parts = Parts {
+            roots: run.options.roots.clone(),
+            nvml_library: run.options.nvml_library.clone(),
+            settings: start::settings(&run.options),
+            ledger: None,
+            wait_for_gpus: NVML_WAIT,
+            observe: false,
+        };
+        let engine = match engine::start(parts) {
+            Ok(engine) => engine,
+            Err(error) => {
+                self.remarks.push(format!("cannot start metering: {error}"));
+                return Ok(());
+            }
+        };
+        let (reply, started) = oneshot::channel();
+        // An engine that has ended answers by dropping the reply.
+        let _ = engine.send(Command::Start(Box::new(spec), reply));
+        match started.blocking_recv().unwrap_or(Err(EngineError::Stopped)) {
+            Ok(started) => self.remarks.extend(started.warnings),
+            Err(EngineError::UnknownGpu(what)) => return Err(format!("--gpus: {what}")),
+            Err(error) => {
+                self.remarks.push(format!("not metered: {error}"));
+                return Ok(());
+            }
+        }
+        let server = socket.and_then(|path| serve_ranks(&path, &engine, run));
+        self.by = By::Own { engine, server };
+        Ok(())
+    }
+
+    /// The command could not be run after all.
+    pub fn cancel(self, exit: Exit) {
+        let at = crate::clock::now();
+        match self.by {
+            By::Client { mut client, .. } => {
+                // A daemon that is lost finds out by itself.
+                let _ = client.end_quietly(&self.job, self.pid, exit, at);
+            }
+            By::Own { .. } | By::Nobody => {}
+        }
+    }
+
+    /// The command has ended: waits for the last readings if the record is wanted.
+    pub fn finish(self, outcome: &Outcome, wanted: bool) -> Finished {
+        let mut finished = Finished { record: None, remarks: self.remarks };
+        match self.by {
+            By::Client { client, member } => {
+                let end = End { job: &self.job, pid: self.pid, outcome };
+                end.tell(client, member, wanted, &self.sockets, &mut finished);
+            }
+            By::Own { engine, server } => {
+                let (reply, report) = oneshot::channel();
+                let command = Command::End {
+                    job: self.job,
+                    pid: self.pid,
+                    exit: outcome.exit,
+                    at: outcome.ended,
+                    reply: Some(reply),
+                };
+                if wanted && engine.send(command).is_ok() {
+                    match report.blocking_recv() {
+                        Ok(Ok(report)) => {
+                            finished.record = Some(start::record_of(&report, &self.roots))
+                        }
+                        Ok(Err(error)) => finished.remarks.push(error.to_string()),
+                        Err(_) => finished.remarks.push("metering ended early".to_owned()),
+                    }
+                }
+                if let Some(server) = server {
+                    server.stop();
+                }
+            }
+            By::Nobody => {}
+        }
+        finished
+    }
+}
+
+/// The end of a job as a daemon is told of it.
+struct End<'a> {
+    job: &'a JobId,
+    pid: i32,
+    outcome: &'a Outcome,
+}
+
+impl End<'_> {
+    fn tell(
+        &self,
+        mut client: Client,
+        member: bool,
+        wanted: bool,
+        sockets: &[PathBuf],
+        finished: &mut Finished,
+    ) {
+        let (exit, at) = (self.outcome.exit, self.outcome.ended);
+        if member || !wanted {
+            if let Err(error) = client.end_quietly(self.job, self.pid, exit, at) {
+                finished.remarks.push(error.to_string());
+            } else if member {
+                finished.remarks.push(format!("part of job {}", self.job));
+            }
+            return;
+        }
+        let mut answer = client.end(self.job, self.pid, exit, at, END_WAIT);
+        if matches!(answer, Err(ClientError::Lost(_))) {
+            // The daemon may have been started anew: it has taken the job up.
+            let again = sockets.iter().find_map(|socket| Client::connect(socket).ok());
+            if let Some(mut client) = again {
+                answer = client.end(self.job, self.pid, exit, at, END_WAIT);
+            }
+        }
+        match answer {
+            Ok(record) => finished.record = Some(record),
+            Err(error) => finished.remarks.push(format!(
+                "{error}; the job's energy is in the daemon's ledger: aimeter show {}",
+                self.job
+            )),
+        }
+    }
+}
+
+/// Where the first of several ranks without a daemon meters for all.
+fn rank_socket(job: &JobId) -> PathBuf {
+    let folder = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(
+        || std::env::temp_dir().join(format!("aimeter-{}", rustix::process::getuid().as_raw())),
+        |folder| PathBuf::from(folder).join("aimeter"),
+    );
+    folder.join(format!("job-{job}.sock"))
+}
+
+/// Serves the other ranks; without that they meter for themselves.
+fn serve_ranks(path: &Path, engine: &Handle, run: &RunOptions) -> Option<Server> {
+    let bound = Bound::take(&[], path, None).ok()?;
+    let roots = run.options.roots.clone();
+    let context = Context {
+        engine: engine.clone(),
+        heartbeat: Arc::new(Heartbeat::default()),
+        record: Arc::new(move |report| start::record_of(report, &roots)),
+        procfs: run.options.roots.procfs.clone(),
+    };
+    Server::start(bound, context).ok()
+}

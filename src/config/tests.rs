@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Tests of the merge: which source wins, and what each mistake says.
+
+use super::keys::Key;
+use super::*;
+
+struct Case {
+    folder: tempfile::TempDir,
+    environment: Vec<(&'static str, &'static str)>,
+    flags: Vec<(&'static str, &'static str, &'static str)>,
+    text: &'static str,
+}
+
+impl Case {
+    fn new(text: &'static str) -> Case {
+        let folder = tempfile::tempdir().unwrap();
+        Case { folder, environment: Vec::new(), flags: Vec::new(), text }
+    }
+
+    fn resolve(&self) -> Result<Options, ConfigError> {
+        let path = self.folder.path().join("aimeter.toml");
+        std::fs::write(&path, self.text).unwrap();
+        let get = |name: &str| {
+            self.environment.iter().find(|(key, _)| *key == name).map(|(_, v)| v.to_string())
+        };
+        let flag = |(section, name, value): &(&str, &str, &str)| {
+            (keys::position(section, name).unwrap(), vec![value.to_string()])
+        };
+        Options::resolve(&Sources {
+            flags: self.flags.iter().map(flag).collect(),
+            environment: &get,
+            file: FileChoice::Named(path),
+            root: false,
+        })
+    }
+
+    fn message(&self) -> String {
+        let folder = format!("{}/", self.folder.path().display());
+        self.resolve().unwrap_err().to_string().replace(&folder, "")
+    }
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let mut case = Case::new("[sensors]\nperiod = \"2s\"\n");
+    let options = case.resolve().unwrap();
+    assert_eq!(options.period, Duration::from_secs(2));
+    let path = case.folder.path().join("aimeter.toml");
+    assert_eq!(options.origin("sensors", "period"), Origin::File(path, 2));
+
+    case.environment.push(("AIMETER_PERIOD", "3s"));
+    let options = case.resolve().unwrap();
+    assert_eq!(options.period, Duration::from_secs(3));
+    assert_eq!(options.origin("sensors", "period"), Origin::Environment("AIMETER_PERIOD"));
+
+    case.flags.push(("sensors", "period", "4s"));
+    let options = case.resolve().unwrap();
+    assert_eq!(options.period, Duration::from_secs(4));
+    assert_eq!(options.origin("sensors", "period"), Origin::Flag("period".into()));
+    assert_eq!(options.origin("log", "level"), Origin::Default);
+}
+
+#[test]
+fn an_empty_variable_is_unset() {
+    let mut case = Case::new("");
+    case.environment.push(("AIMETER_PERIOD", ""));
+    assert_eq!(case.resolve().unwrap().origin("sensors", "period"), Origin::Default);
+}
+
+#[test]
+fn a_wrong_value_names_its_place() {
+    let mut case = Case::new("\n[sensors]\nperiod = \"1h\"\n");
+    assert_eq!(
+        case.message(),
+        "aimeter.toml:3: sensors.period: `1h` is out of range: from 100ms to 10s"
+    );
+    case.text = "";
+    case.environment.push(("AIMETER_LISTEN", "localhost"));
+    assert_eq!(
+        case.message(),
+        "environment variable AIMETER_LISTEN: `localhost` is no address: write IP:PORT, such as \
+         127.0.0.1:10077 or [::1]:0"
+    );
+    case.environment.clear();
+    case.flags.push(("carbon", "pue", "0.5"));
+    assert_eq!(case.message(), "--pue: `0.5` is no PUE: write a factor from 1 to 10, such as 1.2");
+}
+
+#[test]
+fn a_named_file_must_be_there() {
+    let sources = Sources {
+        flags: Vec::new(),
+        environment: &|_| None,
+        file: FileChoice::Named("/nonexistent/aimeter.toml".into()),
+        root: true,
+    };
+    let error = Options::resolve(&sources).unwrap_err();
+    assert!(error.is_of_file());
+    assert!(
+        error.to_string().starts_with("cannot read the configuration /nonexistent/aimeter.toml")
+    );
+}
+
+#[test]
+fn the_defaults_of_paths_follow_the_user() {
+    let get = |name: &str| match name {
+        "XDG_STATE_HOME" => Some("/home/a/.state".into()),
+        "XDG_RUNTIME_DIR" => Some("/run/user/7".into()),
+        _ => None,
+    };
+    let mut sources =
+        Sources { flags: Vec::new(), environment: &get, file: FileChoice::None, root: false };
+    let user = Options::resolve(&sources).unwrap();
+    assert_eq!(user.state_dir, Path::new("/home/a/.state/aimeter"));
+    assert_eq!(user.socket, Path::new("/run/user/7/aimeter/aimeter.sock"));
+    assert_eq!(user.client_sockets(), [Path::new(SYSTEM_SOCKET), &user.socket]);
+    sources.root = true;
+    let root = Options::resolve(&sources).unwrap();
+    assert_eq!(root.state_dir, Path::new(SYSTEM_STATE_DIR));
+    assert_eq!(root.socket, Path::new(SYSTEM_SOCKET));
+    assert_eq!(root.client_sockets(), [Path::new(SYSTEM_SOCKET)]);
+}
+
+#[test]
+fn every_key_can_be_set_from_its_own_example() {
+    for (place, key) in KEYS.iter().enumerate() {
+        let text = format!("[{}]\n{} = {}\n", key.section, key.name, key.default);
+        let mut case = Case::new("");
+        case.text = Box::leak(text.into_boxed_str());
+        let options = case.resolve().unwrap_or_else(|error| panic!("{}: {error}", key.path()));
+        assert_ne!(options.origins[place], Origin::Default, "{}", key.path());
+    }
+}
+
+#[test]
+fn what_needs_a_restart_is_what_the_table_says() {
+    let other = "[daemon]\nstate_dir = '/x'\nsocket = '/x/s'\nsocket_group = 'g'\nlisten = []\n\
+        [sensors]\nperiod = '2s'\nsysfs = '/x'\nprocfs = '/x'\nnvml_library = '/x'\n\
+        [attribution]\nidle = 'reserved'\n[ledger]\ninterval = '1min'\nkeep_finished = '1min'\n\
+        [carbon]\nzone = 'DE'\npue = 1.5\n[log]\nlevel = 'debug'\n";
+    let changed =
+        Case::new(other).resolve().unwrap().needs_restart(&Case::new("").resolve().unwrap());
+    let said: Vec<String> = KEYS.iter().filter(|key| key.restart).map(Key::path).collect();
+    assert_eq!(changed, said);
+}
+
+#[test]
+fn a_reload_changes_all_but_what_needs_a_restart() {
+    let earlier = Case::new("").resolve().unwrap();
+    let other = Case::new("[daemon]\nlisten = []\n[sensors]\nsysfs = '/x'\nperiod = '2s'\n");
+    let new = earlier.reloaded(other.resolve().unwrap());
+    assert_eq!(new.needs_restart(&earlier), Vec::<String>::new());
+    assert_eq!(new.period, Duration::from_secs(2));
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From text to values: one small parser a kind of setting.
+//!
+//! The same parser reads a flag, an environment variable and a TOML string, so
+//! that a value means the same wherever it stands. Each error says what was
+//! wrong with what and what would be right; where it stood is added by the caller.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::attribution::IdlePolicy;
+
+/// A duration such as `500ms`, `1s`, `5min` or `1h 30min`, within a range.
+pub fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let value = text
+        .parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|signed| Duration::try_from(signed).ok())
+        .ok_or_else(|| {
+            format!("`{text}` is no duration: write a number and a unit, such as 500ms, 1s or 5min")
+        })?;
+    if (least..=most).contains(&value) {
+        Ok(value)
+    } else {
+        Err(format!("`{text}` is out of range: from {least:?} to {most:?}"))
+    }
+}
+
+/// A path that is not empty.
+pub fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("an empty path".into()) } else { Ok(text.into()) }
+}
+
+/// A path that a Unix socket can have: at most 107 bytes (`sun_path`, unix(7)).
+pub fn socket_path(text: &str) -> Result<PathBuf, String> {
+    if text.len() > 107 {
+        return Err(format!(
+            "`{text}` is too long for a socket: {} bytes, at most 107 are possible",
+            text.len()
+        ));
+    }
+    path(text)
+}
+
+/// A power usage effectiveness from 1 to 10, in thousandths.
+pub fn pue(text: &str) -> Result<u32, String> {
+    match text.parse::<f64>() {
+        Ok(factor) if (1.0..=10.0).contains(&factor) => Ok((factor * 1_000.0).round() as u32),
+        _ => Err(format!("`{text}` is no PUE: write a factor from 1 to 10, such as 1.2")),
+    }
+}
+
+/// A zone's code: letters, digits and hyphens. Whether it is known is the
+/// grid's question.
+pub fn zone(text: &str) -> Result<String, String> {
+    let fits = (1..=32).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{text}` is no zone: write a code such as GB, DE or US-CA"))
+    }
+}
+
+/// A policy for idle energy.
+pub fn idle_policy(text: &str) -> Result<IdlePolicy, String> {
+    match text {
+        "unattributed" => Ok(IdlePolicy::Unattributed),
+        "proportional" => Ok(IdlePolicy::Proportional),
+        "reserved" => Ok(IdlePolicy::Reserved),
+        _ => Err(format!("`{text}` is no policy: write unattributed, proportional or reserved")),
+    }
+}
+
+/// A log level.
+pub fn level(text: &str) -> Result<tracing::level_filters::LevelFilter, String> {
+    use tracing::level_filters::LevelFilter;
+    match text {
+        "off" => Ok(LevelFilter::OFF),
+        "error" => Ok(LevelFilter::ERROR),
+        "warn" => Ok(LevelFilter::WARN),
+        "info" => Ok(LevelFilter::INFO),
+        "debug" => Ok(LevelFilter::DEBUG),
+        "trace" => Ok(LevelFilter::TRACE),
+        _ => Err(format!("`{text}` is no level: write off, error, warn, info, debug or trace")),
+    }
+}
+
+/// A gain error in percent, from 0 to 100.
+pub fn percent(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err(format!("`{text}` is no percentage: write a number from 0 to 100")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_take_units_and_keep_their_range() {
+        let parse = |text| duration(text, Duration::from_millis(100), Duration::from_secs(10));
+        assert_eq!(parse("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(parse("10s"), Ok(Duration::from_secs(10)));
+        for wrong in ["1", "", "-1s", "99ms", "11s", "soon", "1e400s"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_pue_is_a_factor_of_one_or_more() {
+        assert_eq!(pue("1.2"), Ok(1_200));
+        assert_eq!(pue("1"), Ok(1_000));
+        for wrong in ["0.9", "NaN", "inf", "11", "1,2", ""] {
+            assert!(pue(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_socket_path_ends_where_the_kernel_ends_it() {
+        assert!(socket_path(&"a".repeat(107)).is_ok());
+        assert!(socket_path(&"a".repeat(108)).is_err());
+    }
+}
