@@ -2,6 +2,7 @@
 //! The meter: from readings to deltas, and never a joule from nowhere.
 
 pub mod edge;
+pub mod gpus;
 
 use crate::units::{BootTime, Energy};
 
