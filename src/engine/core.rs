@@ -25,13 +25,15 @@ use super::domains::{DomainState, LocalSource};
 use super::gpus::{Claimants, GpuState};
 use super::job::Job;
 use super::publish::{Account, Finished};
-use super::snapshot::{IntensityView, Snapshot};
+use super::snapshot::{IntensityView, SensorState, Snapshot};
 use super::{Command, Settings};
 
 /// Batches go to the ledger at least this often.
 const SUBMIT_PERIOD: Duration = Duration::from_secs(1);
 /// GPU process lists are read this often: they hold a driver-wide lock.
 const USERS_PERIOD: Duration = Duration::from_secs(10);
+/// A GPU whose last call ended longer ago than this is stalled.
+const STALLED: Duration = Duration::from_secs(3);
 
 /// The engine.
 pub(super) struct Engine {
@@ -50,6 +52,8 @@ pub(super) struct Engine {
     pub domain_keys: HashMap<DomainId, DomainKey>,
     pub next_domain_key: i64,
     pub gpus: Vec<GpuState>,
+    /// The place in `gpus` of each GPU of the monitor.
+    pub lines: Vec<usize>,
     pub gpu_missing: Vec<Missing>,
 
     pub node: Option<NodeCpu>,
@@ -130,6 +134,7 @@ impl Engine {
         self.read_local();
         self.roll_interval();
         self.find_ended(now);
+        self.find_stalled(now);
         self.update_power(now);
         if now.since(self.last_users) >= USERS_PERIOD {
             self.last_users = now;
@@ -353,10 +358,29 @@ impl Engine {
         JobKey(self.next_job_key - 1)
     }
 
+    /// Marks GPUs whose call into the driver has not come back.
+    fn find_stalled(&mut self, now: BootTime) {
+        let Some(monitor) = &self.monitor else { return };
+        let patience = STALLED.max(self.settings.period * 3);
+        for gpu in &self.gpus {
+            let stalled = |line| monitor.since_last_call(line, now).is_some_and(|t| t > patience);
+            let state = &mut self.domains[gpu.place].state;
+            if gpu.line.is_some_and(stalled) && *state != SensorState::Stalled {
+                *state = SensorState::Stalled;
+                tracing::warn!(
+                    domain = %self.domains[gpu.place].domain.id,
+                    "a call into the driver has not come back"
+                );
+            }
+        }
+    }
+
     fn refresh_users(&self) {
         if let Some(monitor) = &self.monitor {
-            for gpu in (0..self.gpus.len()).filter(|&gpu| self.gpus[gpu].open) {
-                monitor.refresh_users(gpu);
+            for gpu in &self.gpus {
+                if let Some(line) = gpu.line {
+                    monitor.refresh_users(line, gpu.claims.len() > 1);
+                }
             }
         }
     }

@@ -7,22 +7,24 @@
 //! that fails is the energy between two readings cut by time.
 
 use crate::attribution::gpu::{Claimant, Tie};
-use crate::jobs::gpus::{GpuIdentity, MigInstance, Strength};
+use crate::jobs::gpus::{self, MigInstance, Strength};
 use crate::ledger::books::Slot;
 use crate::meter::Point;
 use crate::meter::domain::Delta;
-use crate::meter::gpus::{GpuDevice, GpuEvent, GpuUser};
-use crate::sensors::{ReadError, Reading, Value, nvml};
+use crate::meter::gpus::GpuEvent;
+use crate::sensors::nvml::{GpuIdentity, GpuUser};
+use crate::sensors::{Domain, Missing, ReadError, Reading, Value};
 use crate::units::{BootTime, Energy};
 
 use super::core::Engine;
+use super::snapshot::SensorState;
 
 /// One GPU as the engine knows it.
 #[derive(Debug)]
 pub(super) struct GpuState {
     /// Its domain's place.
     pub place: usize,
-    pub identity: GpuIdentity,
+    pub identity: gpus::GpuIdentity,
     /// Sum of the slices of its MIG instances; 0 without MIG.
     pub all_slices: u32,
     pub claims: Vec<Claim>,
@@ -32,8 +34,8 @@ pub(super) struct GpuState {
     pub users: Vec<(Option<Slot>, u32)>,
     /// Uncertainty of the last edge, which the next delta begins with.
     pub edge_carried: Energy,
-    /// Whether the monitor has it open now.
-    pub open: bool,
+    /// Its number with the monitor; `None`: not open now.
+    pub line: Option<usize>,
 }
 
 /// A job's claim on a GPU.
@@ -66,32 +68,61 @@ impl Engine {
             match event {
                 GpuEvent::Opened { devices, missing, epoch } => {
                     self.gpu_missing = missing;
-                    for device in devices {
-                        self.open_gpu(device, &epoch);
-                    }
+                    self.gpus.iter_mut().for_each(|gpu| gpu.line = None);
+                    self.lines = devices
+                        .into_iter()
+                        .enumerate()
+                        .map(|(line, device)| self.open_gpu(line, device, &epoch))
+                        .collect();
                     self.claim_opened();
                 }
-                GpuEvent::Closed { why } => {
-                    tracing::info!(why, "NVML is closed");
-                    self.gpus.iter_mut().for_each(|gpu| gpu.open = false);
+                GpuEvent::Closed { why } => self.close_gpus(why),
+                GpuEvent::Reading { gpu, result } => {
+                    if let Some(gpu) = self.lines.get(gpu).copied() {
+                        self.gpu_reading(gpu, result);
+                    }
                 }
-                GpuEvent::Reading { gpu, result } => self.gpu_reading(gpu, result),
-                GpuEvent::Edge { gpu, asked, result } => self.gpu_edge(gpu, asked, result),
-                GpuEvent::Users { gpu, users } => self.gpu_users(gpu, &users),
+                GpuEvent::Edge { gpu, asked, result } => {
+                    if let Some(gpu) = self.lines.get(gpu).copied() {
+                        self.gpu_edge(gpu, asked, result);
+                    }
+                }
+                GpuEvent::Users { gpu, result } => {
+                    if let (Some(gpu), Ok(users)) = (self.lines.get(gpu).copied(), result) {
+                        self.gpu_users(gpu, &users);
+                    }
+                }
             }
         }
     }
 
-    fn open_gpu(&mut self, device: GpuDevice, epoch: &str) {
-        let id = device.domain.id.clone();
+    /// The GPUs cannot be read now: their counters run on, and what they move
+    /// meanwhile is booked when they are read again.
+    fn close_gpus(&mut self, why: Missing) {
+        for gpu in 0..self.gpus.len() {
+            self.gpus[gpu].line = None;
+            let domain = &mut self.domains[self.gpus[gpu].place];
+            domain.state = SensorState::NoData;
+            domain.power = None;
+            // Ends that wait for a reading get none.
+            self.settle_unread(gpu);
+        }
+        self.lines.clear();
+        self.gpu_missing = vec![why];
+    }
+
+    /// Takes a GPU that the monitor has opened as its `line`; gives its place here.
+    fn open_gpu(&mut self, line: usize, device: (GpuIdentity, Domain), epoch: &str) -> usize {
+        let (device, domain) = device;
+        let id = domain.id.clone();
         let known = self.gpus.iter().position(|gpu| self.domains[gpu.place].domain.id == id);
-        let place = self.place_of(device.domain, epoch);
-        let identity = claimable(&device.identity);
+        let place = self.place_of(domain, epoch);
+        let identity = claimable(&device);
         let all_slices = identity.mig.iter().map(|instance| instance.slices).sum();
         match known {
             Some(gpu) => {
                 let gpu = &mut self.gpus[gpu];
-                (gpu.identity, gpu.all_slices, gpu.open) = (identity, all_slices, true);
+                (gpu.identity, gpu.all_slices, gpu.line) = (identity, all_slices, Some(line));
             }
             None => self.gpus.push(GpuState {
                 place,
@@ -101,9 +132,10 @@ impl Engine {
                 changes: Vec::new(),
                 users: Vec::new(),
                 edge_carried: Energy::ZERO,
-                open: true,
+                line: Some(line),
             }),
         }
+        known.unwrap_or(self.gpus.len() - 1)
     }
 
     fn gpu_reading(&mut self, gpu: usize, result: Result<Reading, ReadError>) {
@@ -127,6 +159,8 @@ impl Engine {
                 // The same error, with the other sign, is in what comes next.
                 self.gpus[gpu].edge_carried = point.uncertainty;
             }
+            // No counter: its power was read at the edge, and the energy is cut by time.
+            Err(ReadError::NoData(_)) => {}
             Err(error) => {
                 self.domains[place].take(Err(error), self.settings.period);
             }
@@ -200,10 +234,8 @@ impl Engine {
         changes.insert(place, change);
         if change.at == BootTime::default() {
             self.apply_changes(gpu, change.at);
-        } else if let Some(monitor) = &self.monitor
-            && self.gpus[gpu].open
-        {
-            monitor.edge(gpu, change.at);
+        } else if let (Some(monitor), Some(line)) = (&self.monitor, self.gpus[gpu].line) {
+            monitor.edge(line, change.at);
         }
     }
 
@@ -302,9 +334,9 @@ impl Engine {
 }
 
 /// What a claim can name of a GPU.
-fn claimable(gpu: &nvml::GpuIdentity) -> GpuIdentity {
+fn claimable(gpu: &GpuIdentity) -> gpus::GpuIdentity {
     let instances = gpu.mig.iter().flatten();
-    GpuIdentity {
+    gpus::GpuIdentity {
         index: gpu.index,
         uuid: gpu.uuid.clone(),
         pci_bus_id: gpu.pci_address.clone().unwrap_or_default(),

@@ -19,7 +19,7 @@ use crate::units::{BootTime, Emissions, Energy, Power};
 use super::core::Engine;
 use super::gpus::{Change, Claim, tie};
 use super::job::{Job, Member, Phase, ReportReply};
-use super::snapshot::JobMeta;
+use super::snapshot::{JobMeta, SensorState};
 use super::{Command, EngineError, Settings, Started};
 
 /// How long an end waits for GPU readings: several counter steps of 0.1 s.
@@ -201,8 +201,10 @@ impl Engine {
 
     fn refresh_users_of(&self, claims: &[GpuClaim]) {
         if let Some(monitor) = &self.monitor {
-            for claim in claims.iter().filter(|claim| self.gpus[claim.gpu].open) {
-                monitor.refresh_users(claim.gpu);
+            for gpu in claims.iter().map(|claim| &self.gpus[claim.gpu]) {
+                if let Some(line) = gpu.line {
+                    monitor.refresh_users(line, gpu.claims.len() > 1);
+                }
             }
         }
     }
@@ -272,7 +274,7 @@ impl Engine {
         self.book_local_uncertainty(slot);
         let deadline = clock::now().plus(END_WAIT);
         let Some(job) = self.job_mut(slot) else { return };
-        let waiting = claimed.iter().map(|(gpu, _)| *gpu).collect();
+        let waiting: Vec<usize> = claimed.iter().map(|(gpu, _)| *gpu).collect();
         job.phase = Phase::Ending { waiting, deadline };
         job.row.exit.get_or_insert(Exit::Unknown);
         job.row.ended = Some(clock::wall_at(at));
@@ -287,7 +289,42 @@ impl Engine {
         }
         for (gpu, claim) in claimed {
             self.change_claim(gpu, Change { at, claim, begins: false });
+            if !self.answers(gpu) {
+                self.settle_unread(gpu);
+            }
         }
+    }
+
+    /// Whether a GPU can be expected to be read soon.
+    fn answers(&self, gpu: usize) -> bool {
+        let gpu = &self.gpus[gpu];
+        let state = self.domains[gpu.place].state;
+        gpu.line.is_some() && !matches!(state, SensorState::Stalled | SensorState::Lost)
+    }
+
+    /// Ends the waiting of all jobs for a GPU that is not read.
+    pub(super) fn settle_unread(&mut self, gpu: usize) {
+        for slot in (1..self.jobs.len()).map(Slot) {
+            let waits = self.job(slot).is_some_and(
+                |job| matches!(&job.phase, Phase::Ending { waiting, .. } if waiting.contains(&gpu)),
+            );
+            if waits {
+                self.give_up(slot, gpu);
+            }
+        }
+    }
+
+    fn give_up(&mut self, slot: Slot, gpu: usize) {
+        let id = self.domains[self.gpus[gpu].place].domain.id.clone();
+        self.note(
+            slot,
+            format!(
+                "{id} could not be read at the job's end: its energy since the last reading is \
+                 not in the figures"
+            ),
+        );
+        self.drop_claims(gpu, slot);
+        self.gpu_settled(slot, gpu);
     }
 
     /// A job's claim on a GPU, made already or still to be made.
@@ -320,13 +357,7 @@ impl Engine {
                 continue;
             }
             for gpu in waiting.clone() {
-                let id = self.domains[self.gpus[gpu].place].domain.id.clone();
-                self.note(
-                    Slot(slot),
-                    format!("{id} did not answer at the job's end: its energy since the last reading is not in the figures"),
-                );
-                self.drop_claims(gpu, Slot(slot));
-                self.gpu_settled(Slot(slot), gpu);
+                self.give_up(Slot(slot), gpu);
             }
         }
     }

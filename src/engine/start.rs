@@ -67,7 +67,7 @@ pub fn start(parts: Parts) -> std::io::Result<Handle> {
     let waker = commands.clone();
     // A full queue needs no wake-up: the engine is awake then.
     let wake = Box::new(move || drop(waker.try_send(Command::Wake)));
-    let monitor = GpuMonitor::start(options, gpu_sender, wake);
+    let monitor = GpuMonitor::start(options, gpu_sender, wake)?;
     monitor.wait_ready(parts.wait_for_gpus);
     let (writer, mut recovered) = match parts.ledger {
         Some((writer, recovered)) => (Some(writer), recovered),
@@ -89,6 +89,7 @@ pub fn start(parts: Parts) -> std::io::Result<Handle> {
         domain_keys: HashMap::new(),
         next_domain_key: 1,
         gpus: Vec::new(),
+        lines: Vec::new(),
         gpu_missing: Vec::new(),
         node: NodeCpu::open(&parts.roots).ok(),
         node_last: None,

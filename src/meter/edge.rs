@@ -168,6 +168,11 @@ impl EdgeFinder {
         self.asked.insert(place, Asked { at, until: now.plus(patience) });
     }
 
+    /// Gives up on all moments asked for: the device cannot be read.
+    pub fn abandon(&mut self) -> impl Iterator<Item = BootTime> + '_ {
+        self.asked.drain(..).map(|asked| asked.at)
+    }
+
     /// Whether moments are still asked for.
     pub fn is_asked(&self) -> bool {
         !self.asked.is_empty()

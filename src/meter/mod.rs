@@ -2,7 +2,9 @@
 //! The meter: from readings to deltas, and never a joule from nowhere.
 
 pub mod counter;
+pub mod domain;
 pub mod edge;
+pub mod gpus;
 pub mod integrate;
 
 use crate::units::{BootTime, Energy};
@@ -17,6 +19,3 @@ pub struct Point {
     /// The half-width of the 95 % interval around `value`.
     pub uncertainty: Energy,
 }
-
-pub mod domain;
-pub mod gpus;

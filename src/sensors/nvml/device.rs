@@ -48,9 +48,7 @@ pub struct NvmlGpu {
     roots: Roots,
     /// The buffer for the driver's ring; empty: the GPU has none.
     samples: Vec<nvmlSample_t>,
-    /// The driver's time of the last power sample given out, microseconds since 1970.
-    last_sample_us: u64,
-    /// The same for process utilisation.
+    /// The driver's time of the last utilisation sample, microseconds since 1970.
     last_utilization_us: u64,
 }
 
@@ -83,7 +81,6 @@ impl NvmlGpu {
             identity,
             roots: roots.clone(),
             samples: if has_ring { vec![empty; SAMPLES] } else { Vec::new() },
-            last_sample_us: 0,
             last_utilization_us: 0,
         })
     }
@@ -117,34 +114,43 @@ impl NvmlGpu {
         Ok(Reading { at, value })
     }
 
-    /// The driver's power samples since the last call, oldest first, each the
-    /// power of the time since the one before; appended to `to`. Nothing where
-    /// the driver has no ring for this GPU. Allocates nothing while `to` has room.
+    /// The driver's power samples after `since`, oldest first, each the power of
+    /// the time since the one before; appended to `to`. Nothing where the driver
+    /// has no ring for this GPU. Allocates nothing while `to` has room.
     ///
     /// # Errors
     /// As [`NvmlGpu::read_one`].
-    pub fn power_samples(&mut self, to: &mut Vec<(BootTime, Power)>) -> Result<(), ReadError> {
+    pub fn power_samples(
+        &mut self,
+        since: BootTime,
+        to: &mut Vec<(BootTime, Power)>,
+    ) -> Result<(), ReadError> {
         if self.samples.is_empty() {
             return Ok(());
         }
         if self.power_state.asleep() {
             return Err(ReadError::NoData("asleep"));
         }
-        let since = self.last_sample_us;
+        let since_us = u64::try_from(clock::wall_at(since).as_microsecond()).unwrap_or(0);
         let nvml = self.session.nvml();
-        let samples = match power_samples(nvml, self.handle, since, &mut self.samples) {
-            Ok(samples) => samples,
-            Err(NvmlError::NotFound) => return Ok(()),
-            Err(error) => return Err(read_error(&error)),
-        };
-        for sample in samples.filter(|sample| sample.at_us > since) {
-            self.last_sample_us = self.last_sample_us.max(sample.at_us);
-            let moment = i64::try_from(sample.at_us).ok().and_then(wall_moment);
-            if let (Some(at), true) = (moment, sample.milliwatts < NO_POWER) {
-                to.push((at, Power::from_milliwatts(sample.milliwatts)));
+        match power_samples(nvml, self.handle, since_us, &mut self.samples) {
+            Ok(samples) => {
+                let samples = samples.filter(|sample| sample.milliwatts < NO_POWER);
+                let samples = samples.filter_map(|sample| {
+                    let at = i64::try_from(sample.at_us).ok().and_then(wall_moment)?;
+                    Some((at, Power::from_milliwatts(sample.milliwatts)))
+                });
+                to.extend(samples.filter(|(at, _)| *at > since));
+                Ok(())
             }
+            Err(NvmlError::NotFound) => Ok(()),
+            Err(error) => Err(read_error(&error)),
         }
-        Ok(())
+    }
+
+    /// Whether the driver keeps power samples of this GPU.
+    pub fn has_power_samples(&self) -> bool {
+        !self.samples.is_empty()
     }
 
     /// The processes that use the GPU; with their utilisation where wanted and

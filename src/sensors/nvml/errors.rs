@@ -9,6 +9,14 @@ use crate::sensors::ReadError;
 const NOT_READY: u32 = 27;
 const GPU_NOT_FOUND: u32 = 28;
 
+/// Said of every GPU when the driver itself has gone.
+const DRIVER_GONE: ReadError = ReadError::Lost("the driver is not loaded");
+
+/// Whether NVML must be opened anew, not just the GPU looked up again.
+pub fn driver_gone(error: ReadError) -> bool {
+    error == DRIVER_GONE
+}
+
 /// The state that an NVML error stands for.
 ///
 /// "Lost" are the codes after which only a new look-up of the GPU, a GPU reset or
@@ -25,9 +33,7 @@ pub fn read_error(error: &NvmlError) -> ReadError {
         NvmlError::ResetRequired => ReadError::Lost("the GPU needs a reset"),
         NvmlError::UnexpectedVariant(GPU_NOT_FOUND) => ReadError::Lost("the GPU was removed"),
         NvmlError::InvalidArg => ReadError::Lost("the GPU's handle is no longer valid"),
-        NvmlError::Uninitialized | NvmlError::DriverNotLoaded => {
-            ReadError::Lost("the driver is not loaded")
-        }
+        NvmlError::Uninitialized | NvmlError::DriverNotLoaded => DRIVER_GONE,
         NvmlError::NotSupported => ReadError::Failed("the GPU does not support this call"),
         NvmlError::FailedToLoadSymbol(_) | NvmlError::FunctionNotFound => {
             ReadError::Failed("the driver is too old for this call")

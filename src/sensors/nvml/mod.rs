@@ -15,7 +15,7 @@ mod raw;
 mod users;
 
 pub use device::NvmlGpu;
-pub use errors::read_error;
+pub use errors::{driver_gone, read_error};
 pub use library::{Library, OpenError};
 pub use users::{GpuUser, MigShare};
 

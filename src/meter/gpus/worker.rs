@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One GPU's thread: ticks, edges, process lists, and finding a lost GPU again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use super::outbox::Outbox;
+use super::{Command, GpuEvent, Order, Shared};
+use crate::clock;
+use crate::meter::Point;
+use crate::meter::edge::EdgeFinder;
+use crate::sensors::nvml::{NvmlGpu, driver_gone};
+use crate::sensors::{Method, ReadError, Reading, Value};
+use crate::units::{BootTime, Energy, Power};
+
+/// After a failed read, and while events wait to be sent.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Between two look-ups of a lost GPU: at first, and at most.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+
+/// Room for the power samples of one answer.
+const SAMPLES: usize = 512;
+
+/// A GPU that was lost.
+struct Lost {
+    error: ReadError,
+    next_try: BootTime,
+    wait: Duration,
+}
+
+/// One GPU and all that its thread keeps.
+pub(super) struct Worker {
+    number: usize,
+    gpu: NvmlGpu,
+    shared: Arc<Shared>,
+    outbox: Outbox,
+    orders: Sender<Order>,
+    stopped: Arc<AtomicBool>,
+    last_call: Arc<AtomicU64>,
+    finder: EdgeFinder,
+    samples: Vec<(BootTime, Power)>,
+    next_tick: BootTime,
+    /// The next read of a burst.
+    next_burst: Option<BootTime>,
+    /// The last reading or point given out: nothing earlier or lower follows.
+    given_out: BootTime,
+    given_value: Energy,
+    /// Moments before `given_out` that were asked for: where they are looked for
+    /// instead, and as they were asked.
+    moved: Vec<(BootTime, BootTime)>,
+    users_wanted: Option<bool>,
+    lost: Option<Lost>,
+}
+
+/// What a worker needs from its manager.
+pub(super) struct Links {
+    pub(super) shared: Arc<Shared>,
+    pub(super) outbox: Outbox,
+    pub(super) orders: Sender<Order>,
+    /// Set: this life of NVML is over, and nothing more is to be told of it.
+    pub(super) stopped: Arc<AtomicBool>,
+    pub(super) last_call: Arc<AtomicU64>,
+}
+
+impl Worker {
+    pub(super) fn new(number: usize, gpu: NvmlGpu, links: Links) -> Self {
+        let domain = gpu.domain();
+        let finder = EdgeFinder::new(domain.update_period, domain.max_power);
+        let Links { shared, outbox, orders, stopped, last_call } = links;
+        Worker {
+            number,
+            gpu,
+            shared,
+            outbox,
+            orders,
+            stopped,
+            last_call,
+            finder,
+            samples: Vec::with_capacity(SAMPLES),
+            next_tick: clock::now(),
+            next_burst: None,
+            given_out: clock::now(),
+            given_value: Energy::ZERO,
+            moved: Vec::with_capacity(16),
+            users_wanted: None,
+            lost: None,
+        }
+    }
+
+    /// Works until told to stop.
+    pub(super) fn run(mut self, commands: &Receiver<Command>) {
+        while !self.stopped.load(Ordering::Relaxed) {
+            let now = clock::now();
+            match commands.recv_timeout(self.next_work(now).since(now)) {
+                Ok(Command::Edge(at)) => self.ask(at),
+                Ok(Command::Users { utilization }) => {
+                    self.users_wanted = Some(utilization || self.users_wanted.unwrap_or(false));
+                }
+                Ok(Command::PeriodChanged) => self.plan_tick(clock::now()),
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.work();
+        }
+    }
+
+    fn has_counter(&self) -> bool {
+        self.gpu.domain().method == Method::Counter
+    }
+
+    /// When there is something to do next.
+    fn next_work(&self, now: BootTime) -> BootTime {
+        let mut next = self.next_tick;
+        if self.users_wanted.is_some() && !self.finder.is_asked() {
+            return now;
+        }
+        if self.outbox.is_waiting() {
+            next = next.min(now.plus(PAUSE));
+        }
+        next.min(self.next_burst.unwrap_or(next))
+    }
+
+    /// Plans the next read of a burst, if one is under way, not before `earliest`.
+    fn plan_burst(&mut self, now: BootTime, earliest: BootTime) {
+        let wanted = self.lost.is_none() && self.has_counter();
+        let next = if wanted { self.finder.next_read(now) } else { None };
+        self.next_burst = next.map(|read| read.max(earliest));
+    }
+
+    fn ask(&mut self, at: BootTime) {
+        let now = clock::now();
+        if let Some(lost) = &self.lost {
+            let error = lost.error;
+            self.answer(at, Err(error));
+        } else if self.has_counter() {
+            let place = at.max(self.given_out).min(now);
+            if place != at {
+                self.moved.push((place, at));
+            }
+            self.finder.ask(place, now);
+            self.plan_burst(now, now);
+        } else {
+            self.tick_power();
+            self.answer(at, Err(ReadError::NoData("the GPU has no energy counter")));
+        }
+    }
+
+    fn work(&mut self) {
+        self.outbox.flush();
+        let now = clock::now();
+        let tick = now >= self.next_tick;
+        if tick {
+            self.plan_tick(now);
+        }
+        if self.lost.is_some() {
+            self.work_lost(now, tick);
+        } else if !self.has_counter() {
+            if tick {
+                self.tick_power();
+            }
+        } else if tick || self.next_burst.is_some_and(|read| now >= read) {
+            self.read_counter(tick);
+        }
+        if self.users_wanted.is_some() && !self.finder.is_asked() {
+            self.tell_users();
+        }
+    }
+
+    /// Sets the next tick: a multiple of the period, ticks that are late left out.
+    fn plan_tick(&mut self, now: BootTime) {
+        let period = self.shared.period.load(Ordering::Relaxed).max(1);
+        let next = (now.nanoseconds() / period + 1).saturating_mul(period);
+        self.next_tick = BootTime::from_nanoseconds(next);
+    }
+
+    fn read_counter(&mut self, tick: bool) {
+        let result = self.gpu.read_one();
+        self.call_ended();
+        match result {
+            Ok(Reading { at, value: Value::Counter(value) }) => {
+                self.finder.observe(at, value);
+                // A fall is a restart: what was given out before binds no more.
+                self.given_value = self.given_value.min(value);
+                // While an edge is looked for, its point takes the reading's place.
+                if tick && !self.finder.is_asked() && self.give_out(at, result) {
+                    self.given_value = value;
+                }
+                self.answer_edges();
+                self.plan_burst(clock::now(), at);
+            }
+            Ok(_) => {}
+            Err(error) => self.failed(error, tick),
+        }
+    }
+
+    fn failed(&mut self, error: ReadError, tick: bool) {
+        let now = clock::now();
+        if tick {
+            self.outbox.reading(GpuEvent::Reading { gpu: self.number, result: Err(error) });
+        }
+        if let ReadError::Failed(_) = error {
+            // It may pass while the edge is still looked for.
+            self.answer_edges();
+            self.plan_burst(now, now.plus(PAUSE));
+            return;
+        }
+        self.next_burst = None;
+        let abandoned: Vec<BootTime> = self.finder.abandon().collect();
+        for at in abandoned {
+            let asked = self.as_asked(at);
+            self.answer(asked, Err(error));
+        }
+        if let ReadError::Lost(_) = error {
+            self.lost = Some(Lost { error, next_try: now.plus(FIRST_RETRY), wait: FIRST_RETRY });
+            if driver_gone(error) {
+                // A manager that has ended needs no telling.
+                let _ = self.orders.send(Order::DriverGone);
+            }
+        }
+    }
+
+    /// Looks for a lost GPU now and then; says at each tick that it is lost.
+    fn work_lost(&mut self, now: BootTime, tick: bool) {
+        let Some(lost) = &mut self.lost else { return };
+        if now >= lost.next_try {
+            let found = self.gpu.look_up_again();
+            lost.wait = (lost.wait * 2).min(LAST_RETRY);
+            lost.next_try = now.plus(lost.wait);
+            if found.is_ok() {
+                self.lost = None;
+                self.next_tick = now;
+            }
+            self.call_ended();
+        }
+        if let (Some(lost), true) = (&self.lost, tick) {
+            let result = Err(lost.error);
+            // Leaving a lost GPU alone is not being stalled by it.
+            self.call_ended();
+            self.outbox.reading(GpuEvent::Reading { gpu: self.number, result });
+        }
+    }
+
+    /// For a GPU without a counter: every new power sample, or the power of now.
+    fn tick_power(&mut self) {
+        if self.gpu.has_power_samples() {
+            self.samples.clear();
+            let result = self.gpu.power_samples(self.given_out, &mut self.samples);
+            self.call_ended();
+            for i in 0..self.samples.len() {
+                let (at, power) = self.samples[i];
+                self.give_out(at, Ok(Reading { at, value: Value::Power(power) }));
+            }
+            match result {
+                Ok(()) if !self.samples.is_empty() => return,
+                Ok(()) => {}
+                Err(error) => return self.failed(error, true),
+            }
+        }
+        let result = self.gpu.read_one();
+        self.call_ended();
+        match result {
+            Ok(reading) => {
+                self.give_out(reading.at, result);
+            }
+            Err(error) => self.failed(error, true),
+        }
+    }
+
+    fn answer_edges(&mut self) {
+        while self.finder.is_ready(clock::now()) {
+            self.samples.clear();
+            if let (Some(since), true) = (self.finder.samples_since(), self.gpu.has_power_samples())
+            {
+                // The samples only sharpen the answer; without them it is wider.
+                if self.gpu.power_samples(since, &mut self.samples).is_err() {
+                    self.samples.clear();
+                }
+                self.call_ended();
+            }
+            let Some(edge) = self.finder.take(clock::now(), &self.samples) else { return };
+            let restarted = ReadError::NoData("the counter restarted or could not be read");
+            let asked = self.as_asked(edge.asked);
+            self.answer(asked, edge.point.ok_or(restarted));
+        }
+    }
+
+    /// The moment that was asked for, of the one that was looked for.
+    fn as_asked(&mut self, place: BootTime) -> BootTime {
+        match self.moved.iter().position(|(moved, _)| *moved == place) {
+            Some(i) => self.moved.remove(i).1,
+            None => place,
+        }
+    }
+
+    fn answer(&mut self, asked: BootTime, result: Result<Point, ReadError>) {
+        if self.stopped.load(Ordering::Relaxed) {
+            return;
+        }
+        let result = result.map(|mut point| {
+            // Found later than asked, because a later reading was given out before.
+            let late = self.gpu.domain().max_power.during(point.at.since(asked));
+            point.uncertainty = point.uncertainty.saturating_add(late);
+            point.value = point.value.max(self.given_value);
+            (self.given_out, self.given_value) = (point.at, point.value);
+            point
+        });
+        self.outbox.important(GpuEvent::Edge { gpu: self.number, asked, result });
+    }
+
+    /// Gives out a reading unless a later one was; whether it did.
+    fn give_out(&mut self, at: BootTime, result: Result<Reading, ReadError>) -> bool {
+        let fits = at > self.given_out && !self.stopped.load(Ordering::Relaxed);
+        if fits {
+            self.given_out = at;
+            self.outbox.reading(GpuEvent::Reading { gpu: self.number, result });
+        }
+        fits
+    }
+
+    fn tell_users(&mut self) {
+        let Some(utilization) = self.users_wanted.take() else { return };
+        let result = match &self.lost {
+            Some(lost) => Err(lost.error),
+            None => self.gpu.users(utilization),
+        };
+        self.call_ended();
+        if !self.stopped.load(Ordering::Relaxed) {
+            self.outbox.important(GpuEvent::Users { gpu: self.number, result });
+        }
+    }
+
+    fn call_ended(&self) {
+        self.last_call.store(clock::now().nanoseconds(), Ordering::Relaxed);
+    }
+}
