@@ -106,6 +106,9 @@ fn main() -> Outcome<()> {
     if let Some(path) = &options.until_file {
         wait_for(path);
     }
+    if options.sleep.is_some() || options.until_file.is_some() {
+        stamp(&options, start, Some(burnt + cpu_time()))?;
+    }
     if let Some(number) = options.signal_self {
         raise(Signal::try_from(number)?)?;
     }
