@@ -284,6 +284,25 @@ fn signal_actions_and_mask_are_those_that_the_wrapper_was_started_with() {
 }
 
 #[test]
+fn an_ignored_sigchld_stays_ignored_for_the_command_and_does_not_hide_its_end() {
+    // No shell in between: it would set its own action for SIGCHLD.
+    let outputs = [Command::new("env"), program()].map(|mut command| {
+        command.args(["grep", "SigIgn", "/proc/self/status"]);
+        // SAFETY: the function only makes system calls.
+        unsafe {
+            command.pre_exec(|| {
+                block_some_and_ignore_pipe();
+                Ok(())
+            })
+        };
+        let output = run(command);
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    });
+    assert_eq!(outputs[0], outputs[1]);
+}
+
+#[test]
 fn descriptors_are_neither_added_nor_closed() {
     let text = "exec ls /proc/self/fd";
     same_with_and_without("", text, nothing);
