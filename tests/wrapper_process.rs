@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-use pty::{Pty, ended};
+use pty::{Pty, ended, readable};
 use tempfile::tempdir;
 
 /// The program under test; a command is to be appended.
@@ -57,14 +57,20 @@ fn example(name: &str) -> PathBuf {
 
 /// The command's words as one line for a shell.
 fn shell_line(command: &Command) -> String {
-    let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.to_str().unwrap());
+    let quoted =
+        |word: &std::ffi::OsStr| format!("'{}'", word.to_str().unwrap().replace('\'', r"'\''"));
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// Runs it to its end, with nothing on standard input.
+#[track_caller]
 fn run(mut command: Command) -> Output {
-    command.stdin(Stdio::null()).output().unwrap()
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // It fits in the pipes.
+    ended(&mut child);
+    child.wait_with_output().unwrap()
 }
 
 /// Starts it with pipes on standard input and output.
@@ -74,8 +80,10 @@ fn start(mut command: Command) -> (Child, BufReader<ChildStdout>) {
     (child, output)
 }
 
-fn line(output: &mut impl BufRead) -> String {
+#[track_caller]
+fn line(output: &mut BufReader<ChildStdout>) -> String {
     let mut line = String::new();
+    assert!(!output.buffer().is_empty() || readable(output.get_ref()), "nothing came");
     output.read_line(&mut line).unwrap();
     line.trim_end().to_owned()
 }
@@ -276,6 +284,25 @@ fn signal_actions_and_mask_are_those_that_the_wrapper_was_started_with() {
 }
 
 #[test]
+fn an_ignored_sigchld_stays_ignored_for_the_command_and_does_not_hide_its_end() {
+    // No shell in between: it would set its own action for SIGCHLD.
+    let outputs = [Command::new("env"), program()].map(|mut command| {
+        command.args(["grep", "SigIgn", "/proc/self/status"]);
+        // SAFETY: the function only makes system calls.
+        unsafe {
+            command.pre_exec(|| {
+                block_some_and_ignore_pipe();
+                Ok(())
+            })
+        };
+        let output = run(command);
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    });
+    assert_eq!(outputs[0], outputs[1]);
+}
+
+#[test]
 fn descriptors_are_neither_added_nor_closed() {
     let text = "exec ls /proc/self/fd";
     same_with_and_without("", text, nothing);
@@ -462,8 +489,6 @@ fn ctrl_c_reaches_a_command_in_a_group_of_its_own() {
     let mut pty = Pty::spawn(wrapped);
     pty.expect("ready");
     pty.send("\x03");
-    // timeout gives the signal to its command, and then exits with 124 plus nothing
-    // of its own: as without the wrapper.
     let alone = {
         let mut command = Command::new("timeout");
         command.args(["1000", "sh", "-c", "echo ready; exec sleep 1000"]);
@@ -482,9 +507,9 @@ fn ends(status: ExitStatus) -> (Option<i32>, Option<i32>) {
 #[test]
 fn ctrl_z_stops_both_and_fg_continues_both() {
     let mut shell = shell();
-    let wrapped = script("echo re''ady $$ $PPID; read line; echo g''ot $line; exit 5");
-    let typed = shell_line(&wrapped).replace("''", "\"\"");
-    shell.send(&format!("{typed}\n"));
+    // The marks are written in two parts, as the terminal shows what is typed.
+    let wrapped = script("echo re\"\"ady $$ $PPID; read line; echo g\"\"ot $line; exit 5");
+    shell.send(&format!("{}\n", shell_line(&wrapped)));
     shell.expect("ready ");
     let pids: Vec<i32> = shell.line().split(' ').map(|pid| pid.parse().unwrap()).collect();
     for word in ["one", "two"] {

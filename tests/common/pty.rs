@@ -67,7 +67,7 @@ impl Pty {
                 self.unread.drain(..at + marker.len());
                 return before;
             }
-            let ready = readable(&self.master, deadline);
+            let ready = readable_before(&self.master, deadline);
             let mut bytes = [0; 4096];
             // A terminal that nobody holds open any more reads as an error.
             let count = if ready { self.master.read(&mut bytes).unwrap_or(0) } else { 0 };
@@ -108,14 +108,19 @@ impl Pty {
 pub fn ended(child: &mut Child) -> ExitStatus {
     let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
     let handle = pidfd_open(pid, PidfdFlags::empty()).unwrap();
-    if !readable(&handle, Instant::now() + LIMIT) {
+    if !readable(&handle) {
         child.kill().unwrap();
         panic!("the command did not end");
     }
     child.wait().unwrap()
 }
 
-fn readable(descriptor: &impl AsFd, deadline: Instant) -> bool {
+/// Waits until there is something to read, or the end; false: nothing came.
+pub fn readable(descriptor: &impl AsFd) -> bool {
+    readable_before(descriptor, Instant::now() + LIMIT)
+}
+
+fn readable_before(descriptor: &impl AsFd, deadline: Instant) -> bool {
     let left = deadline.saturating_duration_since(Instant::now());
     let left = Timespec::try_from(left).unwrap();
     let flags = PollFlags::IN | PollFlags::HUP;
