@@ -6,6 +6,8 @@
 //! `docs/record.md`). A field that is unknown is null, never invented. Nothing
 //! here reads a sensor, a clock or the network.
 
+pub mod text;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

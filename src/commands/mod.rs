@@ -1,2 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-//! (to be written)
+//! Commands: one file a subcommand. They only wire rooms together.
+
+pub mod jobs;

@@ -3,10 +3,11 @@
 //! other processes, older and newer releases.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use aimeter::jobs::Exit;
 use aimeter::ledger::query::{Filter, Reader};
@@ -169,6 +170,9 @@ fn a_full_disk_delays_the_books_and_changes_no_microjoule() {
 fn child_on_a_full_disk() {
     let Some(folder) = std::env::var_os(CHILD) else { return };
     let folder = Path::new(&folder);
+    let log = Log::default();
+    let to_log = log.clone();
+    tracing_subscriber::fmt().with_ansi(false).with_writer(move || to_log.clone()).init();
     let (writer, _) = open(folder);
     let mut events = domains();
     events.push(job_event(&job(1, "a", None)));
@@ -195,8 +199,9 @@ fn child_on_a_full_disk() {
         book_on(&writer);
     }
     let truth = book_on(&writer);
+    until("tried again", || writer.health().errors >= 2);
     let health = writer.health();
-    assert!(!health.up && health.errors >= 1 && health.pending >= 500, "{health:?}");
+    assert!(!health.up && health.errors >= 2 && health.pending >= 500, "{health:?}");
 
     fs::remove_file(&ballast).unwrap();
     until("written again", || writer.health().up);
@@ -210,6 +215,11 @@ fn child_on_a_full_disk() {
     check_sound(folder);
     assert_eq!(energy(), uj(truth));
 
+    let said = |text: &str| log.text().matches(text).count();
+    assert_eq!(said("the disk of the ledger is full"), 1, "{}", log.text());
+    assert_eq!(said("the ledger is written again"), 1, "{}", log.text());
+    assert_eq!(said("dropped_lines=0"), 2, "{}", log.text());
+
     // A disk that stays full: the end is told, with what is lost.
     let (writer, _) = open(folder);
     fs::write(&ballast, vec![0; 2 << 20]).unwrap_err();
@@ -220,6 +230,25 @@ fn child_on_a_full_disk() {
     fs::remove_file(&ballast).unwrap();
     check_sound(folder);
     reads_from_a_read_only_disk(folder, uj(truth));
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Without log and index, and where none can be made.
