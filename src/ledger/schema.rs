@@ -7,6 +7,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ const MIGRATIONS: [&str; 2] =
 
 /// The schema version that this build writes.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Owner and group: the ledger holds the command lines of all users.
+const MODE: u32 = 0o640;
 
 /// How long the writer waits for another writer's lock (a person with `sqlite3`).
 const BUSY: Duration = Duration::from_millis(250);
@@ -111,6 +115,7 @@ impl Lock {
             .read(true)
             .write(true)
             .create(true)
+            .mode(MODE)
             .truncate(false)
             .open(&path)
             .map_err(open)?;
@@ -138,6 +143,13 @@ impl Lock {
 /// for all else, [`is_corrupt`] tells a corrupt file.
 pub fn open_for_writing(path: &Path) -> Result<Connection, LedgerError> {
     let database = |cause| LedgerError::Database { path: path.to_owned(), cause };
+    // SQLite gives its log and index the mode of the file.
+    File::options()
+        .append(true)
+        .create(true)
+        .mode(MODE)
+        .open(path)
+        .map_err(|cause| LedgerError::Open { path: path.to_owned(), cause })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;

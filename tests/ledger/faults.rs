@@ -4,7 +4,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -137,6 +138,55 @@ fn a_reader_sees_whole_batches_while_the_writer_writes() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// Reads as it is told and says how many jobs there are.
+#[test]
+#[ignore = "the child of another test"]
+fn child_that_reads() {
+    let Some(folder) = std::env::var_os(CHILD) else { return };
+    let filter = Filter { limit: Some(1_000), ..Filter::default() };
+    println!("jobs {}", Reader::open(Path::new(&folder)).unwrap().jobs(&filter).unwrap().len());
+}
+
+#[test]
+fn the_group_may_read_and_others_may_not_with_a_daemon_a_killed_one_or_none() {
+    if !nix::unistd::Uid::effective().is_root() {
+        eprintln!("not tested: only root can be another user");
+        return;
+    }
+    let (nobody, group) = (65_534, 4_242);
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(folder.path(), None, Some(group)).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o2750)).unwrap();
+    // The test's own binary where another user may run it.
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = place.path().join("reader");
+    fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();
+    let read_as = |uid: u32, gid: u32| {
+        let output = Command::new(&binary)
+            .args(["--exact", "faults::child_that_reads", "--ignored", "--nocapture"])
+            .env(CHILD, folder.path())
+            .current_dir("/")
+            .uid(uid)
+            .gid(gid)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let count = text.lines().find_map(|line| line.split("jobs ").nth(1)?.parse::<i64>().ok());
+        output.status.success().then_some(count).flatten()
+    };
+    let (mut child, mut next) = start_child(folder.path());
+    while next() < 5 {}
+    assert!(read_as(nobody, group) >= Some(8), "while the daemon writes");
+    assert_eq!(read_as(nobody, nobody), None, "others");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let left = read_as(nobody, group);
+    assert!(left >= Some(8), "after a kill");
+    open(folder.path()).0.close().unwrap();
+    assert_eq!(read_as(nobody, group), left, "after an end");
 }
 
 /// Runs a test in a mount namespace of its own, on a tmpfs of 1 MiB.
