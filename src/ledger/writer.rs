@@ -271,7 +271,9 @@ impl State {
             if closing {
                 let ended = self.last_write(&mut applier);
                 drop(applier);
-                // Not needed for safety: only a shorter start, and a file in one piece.
+                // Not needed for safety: only a shorter start, and a file in one
+                // piece. So a reader is not waited for.
+                let _ = connection.busy_timeout(Duration::ZERO);
                 let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
                 return End::Closed(ended);
             }
