@@ -14,7 +14,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory, Parser, Subcommand,
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::keys::{Form, KEYS};
-use crate::jobs::JobId;
+use crate::jobs::{JobId, JobState};
 
 /// Books every joule of a training server to the job that used it.
 #[derive(Debug, Parser)]
@@ -129,6 +129,12 @@ pub struct JobsArgs {
     /// Only jobs of this project
     #[arg(long, env = "AIMETER_JOBS_PROJECT", value_name = "PROJECT", hide_env_values = true)]
     pub project: Option<String>,
+    /// Only jobs of this name
+    #[arg(long, env = "AIMETER_JOBS_NAME", value_name = "NAME", hide_env_values = true)]
+    pub name: Option<String>,
+    /// Only jobs with this label; repeatable: with all of them
+    #[arg(long, env = "AIMETER_JOBS_LABEL", value_name = "KEY=VALUE", value_parser = label, hide_env_values = true)]
+    pub label: Vec<(String, String)>,
     /// Only jobs in this state
     #[arg(long, env = "AIMETER_JOBS_STATE", value_name = "STATE", hide_env_values = true)]
     pub state: Option<StateFilter>,
@@ -164,6 +170,17 @@ pub enum StateFilter {
     Finished,
     /// Its end was not seen.
     Lost,
+}
+
+impl StateFilter {
+    /// As the ledger knows it.
+    pub fn state(self) -> JobState {
+        match self {
+            StateFilter::Running => JobState::Running,
+            StateFilter::Finished => JobState::Finished,
+            StateFilter::Lost => JobState::Lost,
+        }
+    }
 }
 
 /// `aimeter show`.
@@ -262,13 +279,15 @@ pub fn labels(args: &RunArgs, matches: &ArgMatches) -> Result<Vec<(String, Strin
     } else {
         args.label.iter().map(String::as_str).collect()
     };
-    split
-        .into_iter()
-        .map(|text| match text.split_once('=') {
-            Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-            _ => Err(format!("--label: `{text}` is no label: write KEY=VALUE")),
-        })
-        .collect()
+    let named = |error| format!("--label: {error}");
+    split.into_iter().map(|text| label(text).map_err(named)).collect()
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is no label: write KEY=VALUE")),
+    }
 }
 
 fn gpu_choice(text: &str) -> Result<GpuChoice, String> {

@@ -24,10 +24,12 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, FromArgMatches};
 
+use crate::clock;
 use crate::config::{FileChoice, Options, Sources};
+use crate::engine;
 use crate::jobs::JobId;
 use crate::ledger::JobReport;
-use crate::ledger::query::Reader;
+use crate::ledger::query::{Filter, Reader};
 use crate::record::host;
 use crate::record::summary::Style;
 use crate::server::client::{Client, ClientError};
@@ -84,7 +86,7 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Run(_) => {}
         Command::Daemon => return daemon::run(options, &|| resolve(file.clone())),
-        Command::Jobs(args) => jobs::run(&args, &options, out)?,
+        Command::Jobs(args) => list_jobs(args, &options, out)?,
         Command::Show(args) => show_job(args, &options, out)?,
         Command::End { job } => end::run(&job, &options)?,
         Command::Sensors(args) => sensors::run(&args, &options, &start::sensor_list, out)?,
@@ -92,6 +94,33 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     }
     out.flush().map_err(Failure::of_output)?;
     Ok(Code::Success.into())
+}
+
+/// Lists jobs of the ledger.
+fn list_jobs(args: cli::JobsArgs, options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
+    let now = clock::wall();
+    let limit = u32::try_from(args.limit).unwrap_or(u32::MAX);
+    let list = jobs::Options {
+        state_directory: options.ledger_to_read(),
+        filter: Filter {
+            user: args.user,
+            project: args.project,
+            name: args.name,
+            labels: args.label,
+            state: args.state.map(cli::StateFilter::state),
+            since: args.since.map(|moment| moment.resolve(now)),
+            until: args.until.map(|moment| moment.resolve(now)),
+            limit: Some(if limit == 0 { u32::MAX } else { limit }),
+        },
+        format: match (args.json, args.csv) {
+            (true, _) => jobs::Format::Json,
+            (false, true) => jobs::Format::Csv,
+            (false, false) => jobs::Format::Table,
+        },
+        boot_id: Some(engine::boot_id(&options.roots)).filter(|id| !id.is_empty()),
+        time_zone: jiff::tz::TimeZone::system(),
+    };
+    Ok(jobs::run(&list, &start::grams, out)?)
 }
 
 /// Shows a job as the daemon knows it, else as the ledger does.

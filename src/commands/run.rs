@@ -74,18 +74,25 @@ fn metered(run: &RunOptions) -> Result<Outcome, Stopped> {
     let paused = wrapper::spawn(&launch)?;
     let spec = spec(run, &identity, paused.pid());
     let meter = Meter::start(run, &identity, spec).map_err(Stopped::Usage)?;
+    // A failed exec shows at the wait; `running` holds signals until the record is out.
     let mut running = match paused.release() {
         Ok(running) => running,
-        Err(error) => {
-            meter.cancel(Exit::Code(error.exit_code()));
-            return Err(error.into());
-        }
+        Err(error) => return Err(cancelled(meter, error)),
     };
-    let outcome = running.wait()?;
+    let outcome = match running.wait() {
+        Ok(outcome) => outcome,
+        Err(error) => return Err(cancelled(meter, error)),
+    };
     let wanted = !run.args.quiet || run.args.json.is_some();
     let finished = meter.finish(&outcome, wanted);
     output::show(run, finished);
     Ok(outcome)
+}
+
+/// Ends the metering of a command that was not run.
+fn cancelled(meter: Meter, error: WrapperError) -> Stopped {
+    meter.cancel(Exit::Code(error.exit_code()));
+    error.into()
 }
 
 /// The job as the meter is told of it.

@@ -142,6 +142,8 @@ mod tests {
             overlap: Some("psys contains it".into()),
             gain_percent: Some(7.5),
             model_percent: None,
+            driver: None,
+            power_limit: None,
             device: "package-0".into(),
         };
         let list = SensorList {

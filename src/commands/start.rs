@@ -9,6 +9,7 @@ use crate::clock;
 use crate::config::Options;
 use crate::engine::{self, Command, Handle, Parts, Settings};
 use crate::grid;
+use crate::ledger::query::JobSummary;
 use crate::ledger::recover::Recovered;
 use crate::ledger::writer::Writer;
 use crate::ledger::{IntensityFact, JobReport};
@@ -16,6 +17,7 @@ use crate::record::{Record, build, host};
 use crate::sensors::Roots;
 use crate::server::RecordOf;
 use crate::server::protocol::SensorList;
+use crate::units::Emissions;
 
 /// How long `aimeter sensors` without a daemon waits for NVML.
 const NVML_WAIT: Duration = Duration::from_secs(5);
@@ -81,6 +83,13 @@ pub fn settings(options: &Options) -> Settings {
 /// The shipped table's fact for a zone; the world's where none is set or known.
 pub fn intensity_fact(zone: Option<&str>) -> IntensityFact {
     grid::fact_for(zone, clock::wall()).fact
+}
+
+/// A job's operational emissions in grams CO2e, by its zone's intensity.
+pub fn grams(job: &JobSummary) -> Option<f64> {
+    let fact = intensity_fact(job.row.zone.as_deref());
+    let pue = job.row.pue_thousandths.unwrap_or(1_000);
+    Some(Emissions::of(job.total()?, fact.intensity, pue).grams())
 }
 
 /// What this process finds by itself, without a daemon.

@@ -9,6 +9,7 @@
 
 mod apply;
 pub mod books;
+mod outage;
 mod pending;
 pub mod query;
 pub mod recover;

@@ -64,16 +64,26 @@ pub struct JobSummary {
     pub energy: [Option<Energy>; Kind::ALL.len()],
     /// Energy of domains that overlap the counted ones, likewise; never added to them.
     pub overlapping: [Option<Energy>; Kind::ALL.len()],
-    /// The part of `energy` that rests on a model and no sensor.
-    pub estimated: Energy,
-    /// Whether any counted domain is an estimate.
-    pub has_estimate: bool,
+    /// The part of `energy` that rests on a model; `None`: nothing of that kind does.
+    pub estimated: [Option<Energy>; Kind::ALL.len()],
+    /// Whether any counted domain has a sensor.
+    pub measured: bool,
 }
 
 impl JobSummary {
     /// Energy of all counted domains; `None`: nothing could be counted.
     pub fn total(&self) -> Option<Energy> {
         self.energy.iter().flatten().copied().reduce(Energy::saturating_add)
+    }
+
+    /// `measured`, `estimated`, or `mixed`; `None` where nothing was counted.
+    pub fn provenance(&self) -> Option<&'static str> {
+        match (self.measured, self.estimated.iter().any(Option::is_some)) {
+            (true, false) => Some("measured"),
+            (true, true) => Some("mixed"),
+            (false, true) => Some("estimated"),
+            (false, false) => None,
+        }
     }
 }
 
@@ -257,13 +267,8 @@ pub(super) fn summarize(connection: &Connection, row: JobRow) -> Result<JobSumma
          JOIN domain ON domain.key = part.domain"
     );
     let none = [None; Kind::ALL.len()];
-    let mut summary = JobSummary {
-        energy: none,
-        overlapping: none,
-        estimated: Energy::ZERO,
-        has_estimate: false,
-        row,
-    };
+    let mut summary =
+        JobSummary { energy: none, overlapping: none, estimated: none, measured: false, row };
     let mut statement = connection.prepare_cached(&sql)?;
     let mut found = statement.query([summary.row.key.0])?;
     while let Some(row) = found.next()? {
@@ -271,12 +276,14 @@ pub(super) fn summarize(connection: &Connection, row: JobRow) -> Result<JobSumma
         let Some(kind) = Kind::ALL.iter().position(|kind| kind.as_str() == word) else { continue };
         let estimate = row.get_ref(1)?.as_str()? == Method::Estimate.as_str();
         let (counted, energy) = (row.get::<_, bool>(2)?, rows::energy(row, 3)?);
-        let sums = if counted { &mut summary.energy } else { &mut summary.overlapping };
-        sums[kind] = Some(sums[kind].unwrap_or_default().saturating_add(energy));
+        let add = |sums: &mut [Option<Energy>]| {
+            sums[kind] = Some(sums[kind].unwrap_or_default().saturating_add(energy));
+        };
+        add(if counted { &mut summary.energy } else { &mut summary.overlapping });
         if counted && estimate {
-            summary.has_estimate = true;
-            summary.estimated = summary.estimated.saturating_add(energy);
+            add(&mut summary.estimated);
         }
+        summary.measured |= counted && !estimate;
     }
     Ok(summary)
 }

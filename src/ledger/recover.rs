@@ -16,6 +16,10 @@ use super::{Booking, DomainKey, JobKey, JobRow};
 use crate::sensors::{Domain, DomainId, Kind};
 use crate::units::{BootTime, Energy};
 
+/// Every (job, domain)'s sum of closed lines, and beside it its open line.
+const PARTS: &str = "(SELECT job, domain, energy_uj FROM tally
+     UNION ALL SELECT job, domain, energy_uj FROM booking_open) AS part";
+
 /// All that a restart needs.
 #[derive(Debug, Default)]
 pub struct Recovered {
@@ -128,9 +132,11 @@ pub fn read(connection: &Connection, ended_since: Timestamp) -> Result<Recovered
 
 /// A job's row may have been lost where its lines were not: skip its number too.
 fn next_job(connection: &Connection, by_rows: i64) -> Result<i64> {
-    let sql = "SELECT ifnull(max(job), 0) + 1 FROM total";
-    let by_lines: i64 = connection.query_row(sql, [], |row| row.get(0))?;
-    Ok(by_rows.max(by_lines))
+    let most = |table: &str| -> Result<i64> {
+        let sql = format!("SELECT ifnull(max(job), 0) + 1 FROM {table}");
+        connection.query_row(&sql, [], |row| row.get(0))
+    };
+    Ok(by_rows.max(most("tally")?).max(most("booking_open")?))
 }
 
 fn domains(connection: &Connection) -> Result<BTreeMap<DomainId, KnownDomain>> {
@@ -161,7 +167,8 @@ fn domains(connection: &Connection) -> Result<BTreeMap<DomainId, KnownDomain>> {
         let known = KnownDomain { key, mark, total, unattributed, domain };
         domains.insert(known.domain.id.clone(), known);
     }
-    let mut statement = connection.prepare("SELECT domain, job, energy_uj FROM total")?;
+    let mut statement =
+        connection.prepare(&format!("SELECT domain, job, energy_uj FROM {PARTS}"))?;
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {
         let energy = rows::energy(row, 2)?;
@@ -169,7 +176,7 @@ fn domains(connection: &Connection) -> Result<BTreeMap<DomainId, KnownDomain>> {
         if let Some(known) = id.and_then(|id| domains.get_mut(id)) {
             known.total = known.total.saturating_add(energy);
             if JobKey(row.get(1)?) == JobKey::UNATTRIBUTED {
-                known.unattributed = energy;
+                known.unattributed = known.unattributed.saturating_add(energy);
             }
         }
     }
@@ -192,14 +199,15 @@ fn running_job(connection: &Connection, row: JobRow) -> Result<RunningJob> {
         connection.prepare_cached(sql)?.query_map([key], rows::line)?.collect()
     };
     let own = format!("SELECT {} FROM line WHERE job = ? ORDER BY domain, from_us", rows::LINE);
+    let columns = rows::LINE;
     let nested = format!(
         "WITH RECURSIVE inner (key) AS (
-             SELECT key FROM job WHERE parent_key = ? AND state <> 'running'
+             SELECT key FROM job WHERE parent_key = ?1 AND state <> 'running'
              UNION SELECT job.key FROM job JOIN inner ON job.parent_key = inner.key
              WHERE job.state <> 'running')
-         SELECT {} FROM inner CROSS JOIN line ON line.job = inner.key
-         ORDER BY job, domain, from_us",
-        rows::LINE
+         SELECT {columns} FROM inner CROSS JOIN booking ON booking.job = inner.key
+         UNION ALL
+         SELECT {columns} FROM inner CROSS JOIN booking_open ON booking_open.job = inner.key"
     );
     let notes = connection
         .prepare_cached("SELECT text FROM note WHERE job = ? ORDER BY seq")?
@@ -221,8 +229,8 @@ fn running_job(connection: &Connection, row: JobRow) -> Result<RunningJob> {
 /// Sums by user or project (`column`), what is open included.
 fn accounts(connection: &Connection, column: &str) -> Result<Vec<AccountEnergy>> {
     let sql = format!(
-        "SELECT job.{column}, domain.kind, job.zone, job.pue_thousandths, total.energy_uj
-         FROM total JOIN job ON job.key = total.job JOIN domain ON domain.key = total.domain
+        "SELECT job.{column}, domain.kind, job.zone, job.pue_thousandths, part.energy_uj
+         FROM {PARTS} JOIN job ON job.key = part.job JOIN domain ON domain.key = part.domain
          WHERE domain.overlap IS NULL AND job.{column} IS NOT NULL"
     );
     let mut statement = connection.prepare(&sql)?;

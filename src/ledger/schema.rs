@@ -7,6 +7,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ const MIGRATIONS: [&str; 3] = [
 
 /// The schema version that this build writes.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Owner and group: the ledger holds the command lines of all users.
+const MODE: u32 = 0o640;
 
 /// How long the writer waits for another writer's lock (a person with `sqlite3`).
 const BUSY: Duration = Duration::from_millis(250);
@@ -114,6 +118,7 @@ impl Lock {
             .read(true)
             .write(true)
             .create(true)
+            .mode(MODE)
             .truncate(false)
             .open(&path)
             .map_err(open)?;
@@ -141,6 +146,13 @@ impl Lock {
 /// for all else, [`is_corrupt`] tells a corrupt file.
 pub fn open_for_writing(path: &Path) -> Result<Connection, LedgerError> {
     let database = |cause| LedgerError::Database { path: path.to_owned(), cause };
+    // SQLite gives its log and index the mode of the file.
+    File::options()
+        .append(true)
+        .create(true)
+        .mode(MODE)
+        .open(path)
+        .map_err(|cause| LedgerError::Open { path: path.to_owned(), cause })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -186,9 +198,14 @@ fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Whether an error means that the file's content is no (sound) database.
+/// Whether an error means that the file's content is no (sound) ledger.
 pub fn is_corrupt(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    use rusqlite::Error::{FromSqlConversionFailure, InvalidColumnType};
+    matches!(error, FromSqlConversionFailure(..) | InvalidColumnType(..))
+        || matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        )
 }
 
 /// Renames a corrupt file, with its log, to `ledger.db.corrupt-<time>`, a name

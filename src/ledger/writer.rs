@@ -12,25 +12,17 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use super::apply::{Applier, CLOSE_ENDED, Refused};
-use super::pending::{Dropped, Pending};
+use super::outage::Outages;
+use super::pending::Pending;
 use super::recover::{self, Recovered};
 use super::schema::{self, FILE_NAME, LedgerError, Lock};
 use super::{Batch, DomainKey, Event, JobKey, LedgerView};
 use crate::clock;
 use crate::jobs::JobState;
 use crate::units::BootTime;
-
-/// The pause after a first failure; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// Failures are said at most once in this time.
-const SAY_AGAIN: Duration = Duration::from_secs(300);
 
 /// A write that takes longer is a failing one: a disk that does not answer.
 const STUCK: Duration = Duration::from_secs(5);
@@ -123,10 +115,8 @@ impl Writer {
             path: path.clone(),
             boot_id: boot_id.to_owned(),
             current: Pending::default(),
-            outage: Outage::default(),
+            outages: Outages::new(&path),
             known: recovered.running.iter().map(|job| Event::Job(job.row.clone().into())).collect(),
-            said: None,
-            refusal_said: None,
             lock,
         };
         let thread = std::thread::Builder::new()
@@ -228,24 +218,10 @@ struct State {
     boot_id: String,
     /// Taken from the inbox and not yet written.
     current: Pending,
-    outage: Outage,
+    outages: Outages,
     /// The rows that a new file would need if this one turned out corrupt.
     known: Vec<Event>,
-    /// When a failure was last said in the log.
-    said: Option<BootTime>,
-    /// When a refused row was last said in the log.
-    refusal_said: Option<BootTime>,
     lock: Lock,
-}
-
-/// A time in which writing fails.
-#[derive(Debug, Default)]
-struct Outage {
-    failures: u64,
-    pause: Duration,
-    next_try: BootTime,
-    said: bool,
-    dropped: Dropped,
 }
 
 /// Why a connection is no longer served.
@@ -295,7 +271,9 @@ impl State {
             if closing {
                 let ended = self.last_write(&mut applier);
                 drop(applier);
-                // Not needed for safety: only a shorter start, and a file in one piece.
+                // Not needed for safety: only a shorter start, and a file in one
+                // piece. So a reader is not waited for.
+                let _ = connection.busy_timeout(Duration::ZERO);
                 let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
                 return End::Closed(ended);
             }
@@ -320,7 +298,7 @@ impl State {
             if inbox.closing {
                 break;
             }
-            let pause = self.outage.next_try.since(clock::now());
+            let pause = self.outages.pause();
             let has_work = !inbox.pending.is_empty() || !self.current.is_empty();
             inbox = match (has_work, pause.is_zero()) {
                 (true, true) => break,
@@ -345,7 +323,7 @@ impl State {
         match applier.write(&self.current) {
             Ok(refused) => {
                 self.remember();
-                self.succeeded(refused);
+                self.succeeded(&refused);
                 Ok(())
             }
             Err(cause) => {
@@ -376,10 +354,7 @@ impl State {
         }
     }
 
-    fn succeeded(&mut self, refused: Refused) {
-        let dropped = self.current.dropped;
-        self.current.clear();
-        let outage = std::mem::take(&mut self.outage);
+    fn succeeded(&mut self, refused: &Refused) {
         let mut inbox = self.shared.inbox();
         inbox.held = 0;
         inbox.writing_since = None;
@@ -387,20 +362,9 @@ impl State {
         inbox.view.errors += refused.rows;
         inbox.view.last_write = Some(clock::wall());
         drop(inbox);
-        if outage.said || dropped != Dropped::default() {
-            tracing::info!(
-                failures = outage.failures,
-                dropped_lines = dropped.lines,
-                dropped_energy = %dropped.energy,
-                dropped_events = dropped.events,
-                "the ledger is written again"
-            );
-        }
-        if let Some(cause) = refused.first
-            && due(&mut self.refusal_said)
-        {
-            tracing::error!(rows = refused.rows, %cause, "the ledger refused rows: they are lost");
-        }
+        self.outages.over(self.current.dropped);
+        self.outages.refused(refused);
+        self.current.clear();
     }
 
     fn failed(&mut self, cause: &rusqlite::Error) {
@@ -411,17 +375,7 @@ impl State {
         inbox.view.up = false;
         inbox.view.errors += 1;
         drop(inbox);
-        let outage = &mut self.outage;
-        outage.failures += 1;
-        outage.pause = (outage.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        outage.next_try = clock::now().plus(outage.pause);
-        let first_loss =
-            outage.dropped == Dropped::default() && self.current.dropped != outage.dropped;
-        outage.dropped = self.current.dropped;
-        if due(&mut self.said) || first_loss {
-            outage.said = true;
-            say_failure(&self.path, cause, outage, held);
-        }
+        self.outages.failed(cause, held, self.current.dropped);
     }
 
     /// The final write, which no pause and no earlier failure skips.
@@ -476,16 +430,6 @@ impl State {
     }
 }
 
-/// Whether something may be said again; then notes that it was.
-fn due(said: &mut Option<BootTime>) -> bool {
-    let now = clock::now();
-    let due = said.is_none_or(|said| now.since(said) >= SAY_AGAIN);
-    if due {
-        *said = Some(now);
-    }
-    due
-}
-
 /// Puts an event in the place of an earlier one, so that jobs stay in their order.
 fn replace(known: &mut Vec<Event>, place: Option<usize>, event: Event) {
     match place {
@@ -500,27 +444,4 @@ fn domain_of(event: &Event) -> Option<DomainKey> {
 
 fn job_of(event: &Event) -> Option<JobKey> {
     if let Event::Job(row) = event { Some(row.key) } else { None }
-}
-
-/// One line for the log: what happened, what it means, what to do.
-fn say_failure(path: &Path, cause: &rusqlite::Error, outage: &Outage, held: u64) {
-    let what = match cause.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => {
-            "the disk of the ledger is full: metering goes on in memory; free space and all is saved"
-        }
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            "another process holds the ledger: metering goes on in memory until it lets go"
-        }
-        _ => "the ledger cannot be written: metering goes on in memory, trying again",
-    };
-    tracing::error!(
-        path = %path.display(),
-        %cause,
-        failures = outage.failures,
-        waiting_lines = held,
-        dropped_lines = outage.dropped.lines,
-        dropped_energy = %outage.dropped.energy,
-        dropped_events = outage.dropped.events,
-        "{what}"
-    );
 }

@@ -63,10 +63,10 @@ impl Rig {
         command.env("AIMETER_SOCKET", self.socket());
         command.env("AIMETER_STATE_DIR", self.path("state"));
         command.env("XDG_RUNTIME_DIR", self.folder.path());
-        let library = self.nvml.as_ref().map_or_else(
-            || self.path("no-such-library.so"),
-            |installed| installed.library.clone(),
-        );
+        let library = self
+            .nvml
+            .as_ref()
+            .map_or_else(|| self.path("no-such-library.so"), |installed| installed.library.clone());
         command.env("AIMETER_NVML_LIBRARY", library);
         command
     }
@@ -239,11 +239,7 @@ pub fn stamp(file: &Path) -> Stamp {
     let text = std::fs::read_to_string(file).expect("a stamp file");
     let stamp: Value = serde_json::from_str(&text).expect("JSON");
     let number = |name: &str| stamp[name].as_u64().unwrap_or_else(|| panic!("{name} in {stamp}"));
-    Stamp {
-        start_ns: number("start_ns"),
-        end_ns: number("end_ns"),
-        cpu_ns: number("cpu_ns"),
-    }
+    Stamp { start_ns: number("start_ns"), end_ns: number("end_ns"), cpu_ns: number("cpu_ns") }
 }
 
 /// How far a figure is from the truth, as a part of the truth.

@@ -3,10 +3,12 @@
 //! other processes, older and newer releases.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::os::unix::fs::FileExt;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use aimeter::jobs::Exit;
 use aimeter::ledger::query::{Filter, Reader};
@@ -138,6 +140,55 @@ fn a_reader_sees_whole_batches_while_the_writer_writes() {
     child.wait().unwrap();
 }
 
+/// Reads as it is told and says how many jobs there are.
+#[test]
+#[ignore = "the child of another test"]
+fn child_that_reads() {
+    let Some(folder) = std::env::var_os(CHILD) else { return };
+    let filter = Filter { limit: Some(1_000), ..Filter::default() };
+    println!("jobs {}", Reader::open(Path::new(&folder)).unwrap().jobs(&filter).unwrap().len());
+}
+
+#[test]
+fn the_group_may_read_and_others_may_not_with_a_daemon_a_killed_one_or_none() {
+    if !nix::unistd::Uid::effective().is_root() {
+        eprintln!("not tested: only root can be another user");
+        return;
+    }
+    let (nobody, group) = (65_534, 4_242);
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(folder.path(), None, Some(group)).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o2750)).unwrap();
+    // The test's own binary where another user may run it.
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = place.path().join("reader");
+    fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();
+    let read_as = |uid: u32, gid: u32| {
+        let output = Command::new(&binary)
+            .args(["--exact", "faults::child_that_reads", "--ignored", "--nocapture"])
+            .env(CHILD, folder.path())
+            .current_dir("/")
+            .uid(uid)
+            .gid(gid)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let count = text.lines().find_map(|line| line.split("jobs ").nth(1)?.parse::<i64>().ok());
+        output.status.success().then_some(count).flatten()
+    };
+    let (mut child, mut next) = start_child(folder.path());
+    while next() < 5 {}
+    assert!(read_as(nobody, group) >= Some(8), "while the daemon writes");
+    assert_eq!(read_as(nobody, nobody), None, "others");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let left = read_as(nobody, group);
+    assert!(left >= Some(8), "after a kill");
+    open(folder.path()).0.close().unwrap();
+    assert_eq!(read_as(nobody, group), left, "after an end");
+}
+
 /// Runs a test in a mount namespace of its own, on a tmpfs of 1 MiB.
 fn in_small_disk(test: &str) {
     let folder = tempfile::tempdir().unwrap();
@@ -169,6 +220,9 @@ fn a_full_disk_delays_the_books_and_changes_no_microjoule() {
 fn child_on_a_full_disk() {
     let Some(folder) = std::env::var_os(CHILD) else { return };
     let folder = Path::new(&folder);
+    let log = Log::default();
+    let to_log = log.clone();
+    tracing_subscriber::fmt().with_ansi(false).with_writer(move || to_log.clone()).init();
     let (writer, _) = open(folder);
     let mut events = domains();
     events.push(job_event(&job(1, "a", None)));
@@ -195,8 +249,9 @@ fn child_on_a_full_disk() {
         book_on(&writer);
     }
     let truth = book_on(&writer);
+    until("tried again", || writer.health().errors >= 2);
     let health = writer.health();
-    assert!(!health.up && health.errors >= 1 && health.pending >= 500, "{health:?}");
+    assert!(!health.up && health.errors >= 2 && health.pending >= 500, "{health:?}");
 
     fs::remove_file(&ballast).unwrap();
     until("written again", || writer.health().up);
@@ -210,6 +265,11 @@ fn child_on_a_full_disk() {
     check_sound(folder);
     assert_eq!(energy(), uj(truth));
 
+    let said = |text: &str| log.text().matches(text).count();
+    assert_eq!(said("the disk of the ledger is full"), 1, "{}", log.text());
+    assert_eq!(said("the ledger is written again"), 1, "{}", log.text());
+    assert_eq!(said("dropped_lines=0"), 2, "{}", log.text());
+
     // A disk that stays full: the end is told, with what is lost.
     let (writer, _) = open(folder);
     fs::write(&ballast, vec![0; 2 << 20]).unwrap_err();
@@ -220,6 +280,25 @@ fn child_on_a_full_disk() {
     fs::remove_file(&ballast).unwrap();
     check_sound(folder);
     reads_from_a_read_only_disk(folder, uj(truth));
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Without log and index, and where none can be made.
