@@ -8,7 +8,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, Resettable};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
@@ -79,7 +79,13 @@ pub struct RunArgs {
     #[arg(long, env = "AIMETER_NAME", value_name = "NAME", hide_env_values = true)]
     pub name: Option<String>,
     /// Project that the job belongs to
-    #[arg(long, env = "AIMETER_PROJECT", value_name = "PROJECT", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "AIMETER_PROJECT",
+        value_name = "PROJECT",
+        value_parser = project,
+        hide_env_values = true
+    )]
     pub project: Option<String>,
     /// Label of the job; repeatable, in the environment separated by commas
     #[arg(long, env = "AIMETER_LABEL", value_name = "KEY=VALUE", hide_env_values = true)]
@@ -98,12 +104,8 @@ pub struct RunArgs {
     #[arg(long, env = "AIMETER_JSON", value_name = "FILE", hide_env_values = true)]
     pub json: Option<PathBuf>,
     /// The command and its arguments
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
+    // No `allow_hyphen_values`: a misspelt option of ours must not become the command.
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
 
@@ -254,6 +256,18 @@ pub fn command() -> clap::Command {
     command
 }
 
+/// The command line without the variables that are empty: an empty variable
+/// counts as unset, as is the custom.
+pub fn ignore_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &Arg| {
+        let value = arg.get_env().and_then(std::env::var_os);
+        value.is_some_and(|value| value.is_empty())
+    };
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg })
+        .mut_subcommands(ignore_empty_variables)
+}
+
 /// The settings that were given as flags on the subcommand's command line.
 /// (The environment is the configuration's business.)
 pub fn setting_flags(matches: &ArgMatches) -> Vec<(usize, Vec<String>)> {
@@ -288,6 +302,14 @@ fn label(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(format!("`{text}` is no label: write KEY=VALUE")),
     }
+}
+
+/// A project becomes a label of metrics; the daemon refuses a longer one.
+fn project(text: &str) -> Result<String, String> {
+    if text.len() > 128 {
+        return Err(format!("it has {} bytes, at most 128 are possible", text.len()));
+    }
+    Ok(text.to_owned())
 }
 
 fn gpu_choice(text: &str) -> Result<GpuChoice, String> {
@@ -353,6 +375,12 @@ mod tests {
         assert_eq!(flags, []);
         let (args, _) = run(&["aimeter", "run", "--", "-x", "--help"]);
         assert_eq!(args.command, ["-x", "--help"]);
+    }
+
+    #[test]
+    fn a_misspelt_option_is_not_the_command() {
+        let error = command().try_get_matches_from(["aimeter", "run", "--nmae", "x", "true"]);
+        assert_eq!(error.unwrap_err().kind(), clap::error::ErrorKind::UnknownArgument);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::clock;
 use crate::config::{ConfigError, Options};
-use crate::engine::{Command, Handle};
+use crate::engine::{Command, EngineError, Handle};
 use crate::server::bind::Bound;
 use crate::server::heartbeat::Heartbeat;
 use crate::server::{Context, Server};
@@ -192,14 +192,21 @@ impl Daemon {
 
 /// Asks the engine to end and waits, within bounds, for its last write.
 fn close_books(engine: &Handle) -> bool {
-    let (reply, closed) = oneshot::channel();
-    if engine.try_send(Command::Stop(reply)).is_err() {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else {
         return false;
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let Ok(runtime) = runtime else { return closed.blocking_recv().is_ok() };
-    let wait = async { tokio::time::timeout(STOP_TIMEOUT, closed).await };
-    matches!(runtime.block_on(wait), Ok(Ok(())))
+    };
+    let stop = async {
+        loop {
+            let (reply, closed) = oneshot::channel();
+            match engine.try_send(Command::Stop(reply)) {
+                Ok(()) => return closed.await.is_ok(),
+                // Behind a slow moment: the last write must not be skipped for that.
+                Err(EngineError::Busy) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(_) => return false,
+            }
+        }
+    };
+    runtime.block_on(async { tokio::time::timeout(STOP_TIMEOUT, stop).await }).unwrap_or(false)
 }
 
 /// SIGTERM, SIGINT and SIGHUP as something to wait for.

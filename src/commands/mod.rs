@@ -22,6 +22,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
 
 use crate::clock;
@@ -38,7 +39,7 @@ use exit::{Code, Failure};
 
 /// The program: parses the command line and calls one command.
 pub fn main() -> ExitCode {
-    let matches = match cli::command().try_get_matches() {
+    let matches = match cli::ignore_empty_variables(cli::command()).try_get_matches() {
         Ok(matches) => matches,
         Err(error) => return not_parsed(&error),
     };
@@ -70,10 +71,12 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
             root: rustix::process::geteuid().is_root(),
         })
     };
+    let named = sub.value_source("config") == Some(ValueSource::CommandLine);
     if let Command::Run(args) = cli.command {
         let (options, config_problem) = match resolve(file) {
-            // The job comes first: a broken file must not keep it from running.
-            Err(error) if error.is_of_file() => {
+            // The job comes first: a broken file of the machine's must not keep it
+            // from running. One that this command line names is a wrong option.
+            Err(error) if error.is_of_file() && !named => {
                 (resolve(FileChoice::None)?, Some(error.to_string()))
             }
             other => (other?, None),

@@ -20,7 +20,7 @@ use super::exit::{Code, Failure};
 /// Lists sensors on `out`; `discover` looks for them in this process.
 ///
 /// # Errors
-/// Where a daemon was named that does not answer, or `out` fails.
+/// Where the daemon refuses, or `out` fails.
 pub fn run(
     args: &SensorsArgs,
     options: &Options,

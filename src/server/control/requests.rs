@@ -109,16 +109,28 @@ async fn start(context: &Context, peer: Peer, mut spec: Box<JobSpec>) -> Result<
         spec.uid = peer.uid;
         spec.user = user_name(peer.uid).await;
     }
+    let cut = cut_name(&mut spec.name);
     check_names(&spec)?;
     let job = spec.id.clone();
-    let started = ask(context, |reply| Command::Start(spec, reply)).await??;
+    let mut started = ask(context, |reply| Command::Start(spec, reply)).await??;
+    started.warnings.extend(cut);
     Ok(answer_started(job, started))
 }
 
-/// Refuses names that would swell metrics and listings.
+/// A long name is cut, not refused: it tells jobs apart for people only.
+fn cut_name(name: &mut String) -> Option<String> {
+    if name.len() <= MAX_NAME {
+        return None;
+    }
+    name.truncate(name.floor_char_boundary(MAX_NAME));
+    Some(format!("the job's name was cut after {MAX_NAME} bytes"))
+}
+
+/// Refuses identities that would swell metrics and listings; cut, one could
+/// become another.
 fn check_names(spec: &JobSpec) -> Result<(), Refused> {
     let project = spec.project.as_deref().unwrap_or_default();
-    for (what, text) in [("name", spec.name.as_str()), ("project", project), ("user", &spec.user)] {
+    for (what, text) in [("project", project), ("user", &spec.user)] {
         if text.len() > MAX_NAME {
             let found = text.len();
             return Err(Refused::Invalid(format!(
