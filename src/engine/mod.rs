@@ -10,7 +10,7 @@
 pub mod snapshot;
 
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, TrySendError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
@@ -40,6 +40,9 @@ pub enum EngineError {
     /// The engine has stopped.
     #[error("the engine has stopped")]
     Stopped,
+    /// Its queue of commands is full: it stands still.
+    #[error("the engine does not answer; try again")]
+    Busy,
 }
 
 /// The answer to a start or a join.
@@ -126,6 +129,23 @@ pub struct Handle {
 }
 
 impl Handle {
+    /// A handle to whoever takes commands and publishes snapshots.
+    pub fn new(commands: SyncSender<Command>, snapshot: Arc<ArcSwap<Snapshot>>) -> Handle {
+        Handle { commands, snapshot }
+    }
+
+    /// Sends a command without ever waiting, for callers that serve others.
+    ///
+    /// # Errors
+    /// [`EngineError::Busy`] where the queue is full, [`EngineError::Stopped`]
+    /// where the engine has ended.
+    pub fn try_send(&self, command: Command) -> Result<(), EngineError> {
+        self.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => EngineError::Busy,
+            TrySendError::Disconnected(_) => EngineError::Stopped,
+        })
+    }
+
     /// The latest snapshot. Never waits for the engine.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()

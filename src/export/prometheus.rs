@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `/metrics`: the snapshot in Prometheus's text format 0.0.4.
+//!
+//! One collector over the latest snapshot builds every family anew, so that a
+//! counter is exactly the book's value and all values are of one moment. Units
+//! are base units (joules, watts, grams); names, types and labels stand in
+//! [`families`], from which `docs/metrics.md` is checked. Command lines never
+//! appear here, and no label is called `job` or `instance`, which are
+//! Prometheus's own.
+
+pub mod families;
+
+use std::sync::Arc;
+
+use ::prometheus::core::{Collector, Desc};
+use ::prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use ::prometheus::{Encoder, Registry, TextEncoder};
+use jiff::Timestamp;
+
+use crate::engine::snapshot::{
+    AccountView, ByKind, DomainView, JobView, SensorState, Snapshot, SourceView,
+};
+use crate::sensors::{Kind, ReadError};
+
+use families::Family;
+
+/// The content type of [`Exporter::text`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Failures by reason, in the order of [`DomainView::read_errors`].
+const REASONS: [&str; 4] = [
+    ReadError::NoData("").reason(),
+    ReadError::Failed("").reason(),
+    ReadError::NotPermitted("").reason(),
+    ReadError::Lost("").reason(),
+];
+
+/// Every state, for the state set.
+const STATES: [SensorState; 7] = [
+    SensorState::Ok,
+    SensorState::NoData,
+    SensorState::Failed,
+    SensorState::NotPermitted,
+    SensorState::Lost,
+    SensorState::Stalled,
+    SensorState::Dead,
+];
+
+/// Writes the exposition.
+pub struct Exporter {
+    registry: Registry,
+}
+
+impl Exporter {
+    /// An exporter of whatever `latest` gives.
+    pub fn new(latest: impl Fn() -> Arc<Snapshot> + Send + Sync + 'static) -> Exporter {
+        let registry = Registry::new();
+        let collector = SnapshotCollector { descs: families::descs(), latest: Box::new(latest) };
+        let registered = registry.register(Box::new(collector));
+        // Fails only for names that clash in `families`, which a test reads.
+        debug_assert!(registered.is_ok());
+        Exporter { registry }
+    }
+
+    /// The page.
+    ///
+    /// # Errors
+    /// Where the encoder refuses a family.
+    pub fn text(&self) -> Result<Vec<u8>, ::prometheus::Error> {
+        let mut page = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
+        Ok(page)
+    }
+}
+
+struct SnapshotCollector {
+    descs: Vec<Desc>,
+    latest: Box<dyn Fn() -> Arc<Snapshot> + Send + Sync>,
+}
+
+impl Collector for SnapshotCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descs.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let snapshot = (self.latest)();
+        let mut page = Page::default();
+        page.daemon(&snapshot);
+        for domain in &snapshot.domains {
+            page.domain(domain);
+        }
+        for source in &snapshot.sources {
+            page.source(source);
+        }
+        let shown = Shown::of(&snapshot);
+        for job in &snapshot.jobs {
+            page.job(job, &shown);
+        }
+        for user in &snapshot.users {
+            page.account(&families::USER_ENERGY, &families::USER_EMISSIONS, user, &shown);
+        }
+        for project in &snapshot.projects {
+            page.account(&families::PROJECT_ENERGY, &families::PROJECT_EMISSIONS, project, &shown);
+        }
+        page.families.into_iter().map(|(_, family)| family).collect()
+    }
+}
+
+/// Which kinds of energy this host has: those series exist from a job's start,
+/// at 0, so that their rise is seen.
+struct Shown {
+    kinds: [bool; Kind::ALL.len()],
+    node: bool,
+}
+
+impl Shown {
+    fn of(snapshot: &Snapshot) -> Shown {
+        let has = |kind: Kind, counted: bool| {
+            let mut domains = snapshot.domains.iter().map(|view| &view.domain);
+            domains.any(|domain| domain.kind == kind && domain.counted() == counted)
+        };
+        Shown { kinds: Kind::ALL.map(|kind| has(kind, true)), node: has(Kind::Node, false) }
+    }
+
+    /// The kinds to show of these energies. A kind whose device has gone is still
+    /// shown where it has energy: a counter must not vanish.
+    fn of_energy<'a>(&'a self, energy: &'a ByKind) -> impl Iterator<Item = (&'static str, f64)> {
+        Kind::ALL
+            .iter()
+            .zip(energy)
+            .zip(self.kinds)
+            .filter(|((_, energy), shown)| *shown || energy.microjoules() > 0)
+            .map(|((kind, energy), _)| (kind.as_str(), energy.joules()))
+    }
+}
+
+/// The families of one scrape, in the order of their first value.
+#[derive(Default)]
+struct Page {
+    families: Vec<(&'static str, MetricFamily)>,
+}
+
+impl Page {
+    fn daemon(&mut self, snapshot: &Snapshot) {
+        self.put(&families::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
+        self.put(&families::TICKS, &[], snapshot.ticks as f64);
+        self.put(&families::MISSED_TICKS, &[], snapshot.missed_ticks as f64);
+        self.put_time(&families::LAST_TICK, &[], snapshot.at);
+        let running = snapshot.jobs.iter().filter(|job| job.running).count();
+        self.put(&families::JOBS_RUNNING, &[], running as f64);
+        self.put(&families::LEDGER_UP, &[], flag(snapshot.ledger.up));
+        self.put(&families::LEDGER_ERRORS, &[], snapshot.ledger.errors as f64);
+        self.put(&families::LEDGER_PENDING, &[], snapshot.ledger.pending as f64);
+        self.put_time(&families::LEDGER_LAST_WRITE, &[], snapshot.ledger.last_write);
+        if let Some(intensity) = &snapshot.intensity {
+            let labels = [&*intensity.zone, &*intensity.source];
+            self.put(&families::INTENSITY, &labels, intensity.grams_per_kwh);
+        }
+    }
+
+    fn domain(&mut self, view: &DomainView) {
+        let id = view.domain.id.as_str();
+        let counted = if view.domain.counted() { "true" } else { "false" };
+        let labels = [id, view.domain.kind.as_str(), &view.domain.source, counted];
+        self.put(&families::DOMAIN_ENERGY, &labels, view.total.joules());
+        self.put(&families::DOMAIN_UNATTRIBUTED, &labels, view.unattributed.joules());
+        if let Some(power) = view.power {
+            self.put(&families::DOMAIN_POWER, &labels, power.watts());
+        }
+        for (reason, count) in REASONS.iter().zip(view.read_errors) {
+            self.put(&families::READ_ERRORS, &[id, reason], count as f64);
+        }
+        for state in STATES {
+            let is = flag(state == view.state);
+            self.put(&families::SENSOR_STATE, &[id, state.as_str()], is);
+        }
+        self.put(&families::REFUSED, &[id], view.refused as f64);
+        self.put(&families::RESETS, &[id], view.resets as f64);
+        self.put_time(&families::LAST_READ, &[id], view.last_read);
+    }
+
+    fn source(&mut self, view: &SourceView) {
+        self.put(&families::SOURCE_UP, &[view.name], flag(view.up));
+        self.put(&families::SOURCE_DOMAINS, &[view.name], f64::from(view.domains));
+        self.put(&families::SOURCE_MISSING, &[view.name], f64::from(view.missing));
+    }
+
+    fn job(&mut self, view: &JobView, shown: &Shown) {
+        let meta = &view.meta;
+        let project = meta.project.as_deref().unwrap_or_default();
+        let who = [meta.id.as_str(), &meta.name, &meta.user, project];
+        let [id, name, user, project] = who;
+        for (kind, joules) in shown.of_energy(&view.energy) {
+            self.put(&families::JOB_ENERGY, &[id, name, user, project, kind], joules);
+        }
+        if shown.node || view.node.microjoules() > 0 {
+            self.put(&families::JOB_NODE_ENERGY, &who, view.node.joules());
+        }
+        self.put(&families::JOB_EMISSIONS, &who, view.emissions.grams());
+        self.put(&families::JOB_RUNNING, &who, flag(view.running));
+        self.put_time(&families::JOB_START, &who, Some(view.started));
+        if view.running {
+            self.put(&families::JOB_POWER, &who, view.power.watts());
+        }
+    }
+
+    fn account(
+        &mut self,
+        energy: &'static Family,
+        emissions: &'static Family,
+        view: &AccountView,
+        shown: &Shown,
+    ) {
+        for (kind, joules) in shown.of_energy(&view.energy) {
+            self.put(energy, &[&view.name, kind], joules);
+        }
+        self.put(emissions, &[&view.name], view.emissions.grams());
+    }
+
+    /// A moment, where there is one.
+    fn put_time(&mut self, family: &'static Family, labels: &[&str], time: Option<Timestamp>) {
+        if let Some(time) = time {
+            self.put(family, labels, time.as_millisecond() as f64 / 1e3);
+        }
+    }
+
+    fn put(&mut self, family: &'static Family, labels: &[&str], value: f64) {
+        debug_assert_eq!(family.labels.len(), labels.len(), "{}", family.name);
+        let pairs = family.labels.iter().zip(labels).map(|(name, value)| {
+            let mut pair = LabelPair::default();
+            pair.set_name((*name).to_owned());
+            pair.set_value((*value).to_owned());
+            pair
+        });
+        let mut metric = Metric::from_label(pairs.collect());
+        if family.counter {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        } else {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+        self.family(family).mut_metric().push(metric);
+    }
+
+    fn family(&mut self, family: &'static Family) -> &mut MetricFamily {
+        // Some thirty names: looking through them is cheaper than hashing one.
+        let place = self.families.iter().position(|(name, _)| std::ptr::eq(*name, family.name));
+        let place = place.unwrap_or_else(|| {
+            let mut new = MetricFamily::default();
+            new.set_name(family.name.to_owned());
+            new.set_help(family.help.to_owned());
+            new.set_field_type(if family.counter {
+                MetricType::COUNTER
+            } else {
+                MetricType::GAUGE
+            });
+            self.families.push((family.name, new));
+            self.families.len() - 1
+        });
+        &mut self.families[place].1
+    }
+}
+
+fn flag(is: bool) -> f64 {
+    if is { 1.0 } else { 0.0 }
+}

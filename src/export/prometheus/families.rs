@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Every metric family: name, type, labels and help, declared once.
+//!
+//! Names follow Prometheus's practices: prefix, base unit, `_total` for counters.
+//! `docs/metrics.md` is compared with [`ALL`] by a test. The grid's zone is
+//! `grid_zone`, since `zone` is what service discovery calls a cloud's zone.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use ::prometheus::core::Desc;
+
+/// One family.
+#[derive(Debug)]
+pub struct Family {
+    /// Its name.
+    pub name: &'static str,
+    /// A counter, else a gauge.
+    pub counter: bool,
+    /// Its labels, in order.
+    pub labels: &'static [&'static str],
+    /// What it says, in one sentence.
+    pub help: &'static str,
+}
+
+const DOMAIN: &[&str] = &["domain", "kind", "source", "counted"];
+const JOB: &[&str] = &["job_id", "job_name", "user", "project"];
+const JOB_KIND: &[&str] = &["job_id", "job_name", "user", "project", "kind"];
+
+macro_rules! families {
+    ($($name:ident = $kind:ident $text:literal $labels:expr, $help:literal;)*) => {
+        $(#[doc = $help] pub static $name: Family = Family {
+            name: $text, counter: families!(@$kind), labels: $labels, help: $help,
+        };)*
+        /// Every family, in the order of the documentation.
+        pub static ALL: &[&Family] = &[$(&$name),*];
+    };
+    (@counter) => { true };
+    (@gauge) => { false };
+}
+
+families! {
+    DOMAIN_ENERGY = counter "aimeter_domain_energy_joules_total" DOMAIN,
+        "Energy booked of a domain since the ledger began. Sum only over counted=\"true\": the others overlap these.";
+    DOMAIN_UNATTRIBUTED = counter "aimeter_domain_unattributed_joules_total" DOMAIN,
+        "The part of a domain's energy that no job used.";
+    DOMAIN_POWER = gauge "aimeter_domain_power_watts" DOMAIN,
+        "Power of a domain over the last tick.";
+    JOB_ENERGY = counter "aimeter_job_energy_joules_total" JOB_KIND,
+        "Energy of a job by kind, jobs nested in it included. Shown from its start, at 0, until some time after its end.";
+    JOB_NODE_ENERGY = counter "aimeter_job_node_energy_joules_total" JOB,
+        "The job's part of the node's own meter. Overlaps the job's other energies: never add them.";
+    JOB_EMISSIONS = counter "aimeter_job_emissions_grams_total" JOB,
+        "CO2e of a job's electricity at the intensity known when it was used; the job's record has later, better figures.";
+    JOB_POWER = gauge "aimeter_job_power_watts" JOB,
+        "Power of a running job over the last tick.";
+    JOB_RUNNING = gauge "aimeter_job_running" JOB,
+        "1 while the job runs, 0 after its end.";
+    JOB_START = gauge "aimeter_job_start_timestamp_seconds" JOB,
+        "When the job started, in seconds since 1970 UTC.";
+    JOBS_RUNNING = gauge "aimeter_jobs_running" &[],
+        "Jobs that run now.";
+    USER_ENERGY = counter "aimeter_user_energy_joules_total" &["user", "kind"],
+        "Energy of a user's jobs by kind since the ledger began, finished jobs included; each joule once, also of nested jobs.";
+    USER_EMISSIONS = counter "aimeter_user_emissions_grams_total" &["user"],
+        "CO2e of a user's jobs at the intensity known when the energy was used.";
+    PROJECT_ENERGY = counter "aimeter_project_energy_joules_total" &["project", "kind"],
+        "Energy of a project's jobs by kind since the ledger began, finished jobs included; each joule once, also of nested jobs.";
+    PROJECT_EMISSIONS = counter "aimeter_project_emissions_grams_total" &["project"],
+        "CO2e of a project's jobs at the intensity known when the energy was used.";
+    INTENSITY = gauge "aimeter_grid_intensity_grams_per_kwh" &["grid_zone", "source"],
+        "Carbon intensity of the electricity now, in grams CO2e per kWh, and who says so.";
+    SOURCE_UP = gauge "aimeter_sensor_up" &["source"],
+        "1 where at least one domain of the source was read at the last tick.";
+    SOURCE_DOMAINS = gauge "aimeter_sensor_domains" &["source"],
+        "Domains of the source.";
+    SOURCE_MISSING = gauge "aimeter_sensor_missing" &["source"],
+        "Domains or parts of the source that are missing; `aimeter sensors` says why.";
+    SENSOR_STATE = gauge "aimeter_sensor_state" &["domain", "state"],
+        "1 for the state in which the domain is, 0 for the others.";
+    READ_ERRORS = counter "aimeter_sensor_read_errors_total" &["domain", "reason"],
+        "Reads of a domain that gave no value, by reason.";
+    REFUSED = counter "aimeter_sensor_refused_total" &["domain"],
+        "Values of a domain that were refused as absurd.";
+    RESETS = counter "aimeter_sensor_resets_total" &["domain"],
+        "Restarts of a domain's counter, such as a driver reload; a wrap is none.";
+    LAST_READ = gauge "aimeter_sensor_last_read_timestamp_seconds" &["domain"],
+        "Last good reading of a domain, in seconds since 1970 UTC.";
+    LEDGER_UP = gauge "aimeter_ledger_up" &[],
+        "1 where the last write of the ledger went well; else metering goes on in memory.";
+    LEDGER_ERRORS = counter "aimeter_ledger_write_errors_total" &[],
+        "Writes of the ledger that failed.";
+    LEDGER_PENDING = gauge "aimeter_ledger_pending_bookings" &[],
+        "Bookings that wait in memory for a ledger that fails.";
+    LEDGER_LAST_WRITE = gauge "aimeter_ledger_last_write_timestamp_seconds" &[],
+        "Last good write of the ledger, in seconds since 1970 UTC.";
+    TICKS = counter "aimeter_ticks_total" &[],
+        "Readings of all counters since the daemon started.";
+    MISSED_TICKS = counter "aimeter_missed_ticks_total" &[],
+        "Ticks that came too late to be taken; the next one books their energy.";
+    LAST_TICK = gauge "aimeter_last_tick_timestamp_seconds" &[],
+        "The moment of the values on this page, in seconds since 1970 UTC.";
+    BUILD_INFO = gauge "aimeter_build_info" &["version"],
+        "Always 1; the labels say what runs.";
+}
+
+/// The descriptors as the crate `prometheus` wants them for registration.
+pub fn descs() -> Vec<Desc> {
+    let desc = |family: &&Family| {
+        let labels = family.labels.iter().map(|label| (*label).to_owned()).collect();
+        Desc::new(family.name.into(), family.help.into(), labels, HashMap::new()).ok()
+    };
+    ALL.iter().filter_map(desc).collect()
+}
+
+/// The table of `docs/metrics.md`.
+pub fn table() -> String {
+    let mut text = String::from("| metric | type | labels | what |\n| --- | --- | --- | --- |\n");
+    for family in ALL {
+        let kind = if family.counter { "counter" } else { "gauge" };
+        let labels: Vec<_> = family.labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels = labels.join(", ");
+        _ = writeln!(text, "| `{}` | {kind} | {labels} | {} |", family.name, family.help);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_labels_and_descriptors_are_sound() {
+        assert_eq!(descs().len(), ALL.len());
+        for (i, family) in ALL.iter().enumerate() {
+            assert!(family.name.starts_with("aimeter_"), "{}", family.name);
+            assert_eq!(family.counter, family.name.ends_with("_total"), "{}", family.name);
+            for label in family.labels {
+                assert!(!["job", "instance", "zone", "le", "quantile"].contains(label));
+            }
+            assert!(ALL[i + 1..].iter().all(|other| other.name != family.name));
+        }
+    }
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `/metrics` from a fixed snapshot in which every field has its own number, so
+//! that a swapped field shows. `AIMETER_UPDATE=1` writes the golden page anew.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aimeter::clock;
+use aimeter::engine::snapshot::*;
+use aimeter::export::prometheus::{Exporter, families};
+use aimeter::sensors::{Domain, DomainId, Kind, Method};
+use aimeter::units::{Emissions, Energy, Intensity, Power};
+use jiff::Timestamp;
+
+const GOLDEN: &str = "tests/golden/metrics.txt";
+
+fn time(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_795_000_000 + seconds).unwrap()
+}
+
+fn energy(microjoules: u64) -> Energy {
+    Energy::from_microjoules(microjoules)
+}
+
+fn grams(grams: u64) -> Emissions {
+    // 1 kWh at 1 g/kWh is 1 g.
+    let kwh = energy(3_600_000_000_000);
+    let one = Emissions::of(kwh, Intensity::from_milligrams_per_kwh(1_000), 1_000);
+    (0..grams).fold(Emissions::ZERO, |sum, _| sum.saturating_add(one))
+}
+
+fn domain(id: &str, kind: Kind, source: &str, overlap: Option<&str>, base: u64) -> DomainView {
+    let domain = Domain {
+        id: DomainId::new(id),
+        kind,
+        source: source.into(),
+        method: Method::Counter,
+        resolution: energy(61),
+        range: None,
+        update_period: Duration::from_millis(1),
+        max_power: Power::from_watts(1_000),
+        overlap: overlap.map(str::to_owned),
+        gain_percent: None,
+        model_percent: None,
+        device: String::new(),
+    };
+    DomainView {
+        domain: Arc::new(domain),
+        total: energy(base * 1_000_000 + 1),
+        unattributed: energy(base * 100_000 + 2),
+        power: (kind != Kind::Dram).then(|| Power::from_microwatts(base * 10_000 + 3)),
+        state: if kind == Kind::Gpu { SensorState::Stalled } else { SensorState::Ok },
+        read_errors: [base + 4, base + 5, base + 6, base + 7],
+        refused: base + 8,
+        resets: base + 9,
+        last_read: Some(time(base as i64)),
+    }
+}
+
+fn job(id: &str, name: &str, project: Option<&str>, running: bool, base: u64) -> JobView {
+    let meta = JobMeta {
+        id: id.parse().unwrap(),
+        name: name.into(),
+        user: "alice".into(),
+        project: project.map(str::to_owned),
+    };
+    let mut by_kind = ByKind::default();
+    for (place, energy) in by_kind.iter_mut().enumerate().take(3) {
+        *energy = Energy::from_microjoules((base + place as u64) * 1_000_000);
+    }
+    JobView {
+        meta: Arc::new(meta),
+        running,
+        started: time(base as i64),
+        energy: by_kind,
+        node: energy((base + 3) * 1_000_000),
+        emissions: grams(base + 4),
+        power: Power::from_watts(base + 5),
+    }
+}
+
+fn account(name: &str, base: u64) -> AccountView {
+    let mut by_kind = ByKind::default();
+    by_kind[0] = energy(base * 1_000_000);
+    AccountView { name: name.into(), energy: by_kind, emissions: grams(base + 1) }
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot {
+        at: Some(time(1)),
+        ticks: 2,
+        missed_ticks: 3,
+        domains: vec![
+            domain("nvml:GPU-1", Kind::Gpu, "nvml", None, 1_100),
+            domain("rapl:package-0", Kind::Cpu, "rapl", None, 1_200),
+            domain("rapl:package-0/dram", Kind::Dram, "rapl", None, 1_300),
+            domain("rapl:psys", Kind::Node, "rapl", Some("contains the packages"), 1_400),
+        ],
+        jobs: vec![
+            job("new", "just started", None, true, 0),
+            job("j1", "hostile \"name\"\\\nwith} 1 lines{", Some("vision"), true, 2_100),
+            job("j2", "é漢", Some("vision"), false, 2_200),
+        ],
+        users: vec![account("alice", 3_100)],
+        projects: vec![account("vision", 3_200)],
+        sources: vec![
+            SourceView { name: "nvml", up: true, domains: 4_101, missing: 4_102 },
+            SourceView { name: "rapl", up: false, domains: 4_201, missing: 4_202 },
+        ],
+        ledger: LedgerView { up: true, errors: 5, last_write: Some(time(6)), pending: 7 },
+        intensity: Some(IntensityView {
+            zone: "GB".into(),
+            grams_per_kwh: 209.5,
+            source: "table:2024".into(),
+        }),
+    }
+}
+
+fn page(snapshot: Snapshot) -> String {
+    let snapshot = Arc::new(snapshot);
+    let text = Exporter::new(move || snapshot.clone()).text().unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn the_page_is_the_golden_one() {
+    let version = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
+    let text = page(snapshot()).replace(&version, "version=\"VERSION\"");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(GOLDEN);
+    if std::env::var_os("AIMETER_UPDATE").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, golden, "if it is meant: AIMETER_UPDATE=1 cargo test --test metrics");
+}
+
+#[test]
+fn every_family_of_the_reference_is_on_the_page_and_no_other() {
+    let text = page(snapshot());
+    let mut on_page: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let mut known: Vec<&str> = families::ALL.iter().map(|family| family.name).collect();
+    on_page.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(on_page, known);
+}
+
+#[test]
+fn a_new_job_is_there_at_zero_before_its_first_joule() {
+    let text = page(snapshot());
+    for kind in ["gpu", "cpu", "dram"] {
+        let mut fresh = snapshot();
+        fresh.jobs.truncate(1);
+        fresh.jobs[0].energy = ByKind::default();
+        let series = format!(
+            "aimeter_job_energy_joules_total{{job_id=\"new\",job_name=\"just started\",user=\"alice\",project=\"\",kind=\"{kind}\"}} 0\n"
+        );
+        assert!(page(fresh).contains(&series), "{text}");
+    }
+}
+
+#[test]
+fn energy_of_a_device_that_has_gone_stays_on_the_page() {
+    let mut gone = snapshot();
+    gone.domains.clear();
+    let text = page(gone);
+    assert!(text.contains("aimeter_user_energy_joules_total{user=\"alice\",kind=\"gpu\"} 3100\n"));
+    assert!(!text.contains("kind=\"dram\"} 0"));
+}
+
+#[test]
+fn an_empty_snapshot_is_a_sound_page() {
+    let text = page(Snapshot::default());
+    assert!(text.contains("aimeter_jobs_running 0\n"));
+    promtool(&text);
+}
+
+#[test]
+fn promtool_finds_nothing() {
+    promtool(&page(snapshot()));
+}
+
+fn promtool(text: &str) {
+    let child = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = child else {
+        eprintln!("skipped: promtool is not installed (.ci/install installs it)");
+        return;
+    };
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
+}
+
+/// A figure, not a check: `cargo test --release --test metrics -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints a time"]
+fn a_thousand_jobs() {
+    let mut many = snapshot();
+    many.jobs = (0..1_000)
+        .map(|n| job(&format!("01JDFQ8W3E6V0N5T2K7YB4X{n:03}"), "train", Some("vision"), true, n))
+        .collect();
+    let many = Arc::new(many);
+    let exporter = Exporter::new(move || many.clone());
+    let mut times = Vec::new();
+    for _ in 0..50 {
+        let start = clock::now();
+        let bytes = exporter.text().unwrap().len();
+        times.push((clock::now().since(start), bytes));
+    }
+    times.sort();
+    println!("1,000 jobs: median {:?}, worst {:?}, {} bytes", times[25].0, times[49].0, times[0].1);
+}
