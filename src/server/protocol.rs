@@ -17,6 +17,9 @@ use crate::units::BootTime;
 /// The version of this protocol.
 pub const VERSION: u32 = 1;
 
+/// The longest request in bytes, its line end included.
+pub const MAX_LINE: usize = 1024 * 1024;
+
 /// From the client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

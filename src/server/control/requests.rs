@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the daemon does for a request, once the peer's rights are checked.
+//!
+//! Before anything is done to a job, its owner is looked up; what a request
+//! claims about its user is overwritten by what the kernel says.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::engine::{Command, EngineError, Started};
+use crate::jobs::{JobId, JobSpec};
+use crate::ledger::JobReport;
+use crate::server::Context;
+use crate::server::protocol::{Request, Response};
+use crate::server::rights::{Denied, Peer};
+
+/// The longest wait for the engine: an end waits for one counter step.
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest name, user or project: they become labels of metrics.
+const MAX_NAME: usize = 128;
+/// The most labels, and the longest of them.
+const MAX_LABELS: usize = 64;
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("{0}")]
+    Denied(#[from] Denied),
+    #[error("{0}")]
+    Engine(#[from] EngineError),
+    #[error("{0}")]
+    Invalid(String),
+    #[error("the engine did not answer in {ENGINE_TIMEOUT:?}")]
+    Timeout,
+}
+
+impl Refused {
+    /// The protocol's code.
+    fn code(&self) -> &'static str {
+        match self {
+            Refused::Denied(Denied::NoProcess(_)) | Refused::Invalid(_) => "invalid",
+            Refused::Denied(_) => "not_permitted",
+            Refused::Engine(EngineError::UnknownJob(_)) => "unknown_job",
+            Refused::Engine(EngineError::Busy) => "busy",
+            Refused::Engine(EngineError::Stopped) | Refused::Timeout => "failed",
+            Refused::Engine(_) => "invalid",
+        }
+    }
+}
+
+/// Does it, and answers.
+pub async fn handle(context: &Context, peer: Peer, request: Request) -> Response {
+    match perform(context, peer, request).await {
+        Ok(response) => response,
+        Err(refused) => {
+            tracing::debug!(uid = peer.uid, %refused, "refused a request");
+            Response::Error { code: refused.code().to_owned(), message: refused.to_string() }
+        }
+    }
+}
+
+async fn perform(context: &Context, peer: Peer, request: Request) -> Result<Response, Refused> {
+    peer.may_ask(&request)?;
+    match request {
+        Request::Hello { .. } => Err(Refused::Invalid("hello was said already".into())),
+        Request::Start(spec) => start(context, peer, spec).await,
+        Request::Join { job, pid, wrapper_pid } => {
+            peer.may_meter(&context.procfs, pid)?;
+            peer.may_meter(&context.procfs, wrapper_pid)?;
+            owned(context, peer, &job).await?;
+            let send = |reply| Command::Join { job: job.clone(), pid, wrapper_pid, reply };
+            let started = ask(context, send).await??;
+            Ok(answer_started(job, started))
+        }
+        Request::End { job, pid, exit, at, want_record } => {
+            owned(context, peer, &job).await?;
+            if !want_record {
+                context.engine.try_send(Command::End { job, pid, exit, at, reply: None })?;
+                return Ok(Response::Noted);
+            }
+            let send = |reply| Command::End { job, pid, exit, at, reply: Some(reply) };
+            let report = ask(context, send).await??;
+            Ok(Response::Ended(Box::new((context.record)(&report))))
+        }
+        Request::Show { job } => Ok(Response::Job(owned(context, peer, &job).await?)),
+        Request::Terminate { job } => {
+            owned(context, peer, &job).await?;
+            ask(context, |reply| Command::Terminate(job, reply)).await??;
+            Ok(Response::Done)
+        }
+        Request::Sensors => Ok(Response::Sensors(ask(context, Command::Sensors).await?)),
+        Request::GpuRelease => {
+            ask(context, Command::GpuRelease).await?;
+            Ok(Response::Done)
+        }
+        Request::GpuReclaim => {
+            ask(context, Command::GpuReclaim).await?;
+            Ok(Response::Done)
+        }
+    }
+}
+
+async fn start(context: &Context, peer: Peer, mut spec: Box<JobSpec>) -> Result<Response, Refused> {
+    peer.may_meter(&context.procfs, spec.pid)?;
+    peer.may_meter(&context.procfs, spec.wrapper_pid)?;
+    if !peer.is_root() {
+        spec.uid = peer.uid;
+        spec.user = user_name(peer.uid).await;
+    }
+    let cut = cut_name(&mut spec.name);
+    check_names(&spec)?;
+    let job = spec.id.clone();
+    let mut started = ask(context, |reply| Command::Start(spec, reply)).await??;
+    started.warnings.extend(cut);
+    Ok(answer_started(job, started))
+}
+
+/// A long name is cut, not refused: it tells jobs apart for people only.
+fn cut_name(name: &mut String) -> Option<String> {
+    if name.len() <= MAX_NAME {
+        return None;
+    }
+    name.truncate(name.floor_char_boundary(MAX_NAME));
+    Some(format!("the job's name was cut after {MAX_NAME} bytes"))
+}
+
+/// Refuses identities that would swell metrics and listings; cut, one could
+/// become another.
+fn check_names(spec: &JobSpec) -> Result<(), Refused> {
+    let project = spec.project.as_deref().unwrap_or_default();
+    for (what, text) in [("project", project), ("user", &spec.user)] {
+        if text.len() > MAX_NAME {
+            let found = text.len();
+            return Err(Refused::Invalid(format!(
+                "the job's {what} is too long: {found} bytes, at most {MAX_NAME}"
+            )));
+        }
+    }
+    let long = |(key, value): (&String, &String)| key.len().max(value.len()) > 4 * MAX_NAME;
+    if spec.labels.len() > MAX_LABELS || spec.labels.iter().any(long) {
+        return Err(Refused::Invalid(format!(
+            "too many labels, or one that is too long: at most {MAX_LABELS}, of {} bytes",
+            4 * MAX_NAME
+        )));
+    }
+    Ok(())
+}
+
+fn answer_started(job: JobId, started: Started) -> Response {
+    Response::Started { job, at: started.at, warnings: started.warnings }
+}
+
+/// The job's report, if the peer may touch the job.
+async fn owned(context: &Context, peer: Peer, job: &JobId) -> Result<Box<JobReport>, Refused> {
+    let report = ask(context, |reply| Command::Show(job.clone(), reply)).await??;
+    peer.may_touch_job_of(report.job.spec.uid)?;
+    Ok(report)
+}
+
+/// Sends a command and waits, within bounds, for its answer.
+async fn ask<T>(
+    context: &Context,
+    command: impl FnOnce(oneshot::Sender<T>) -> Command,
+) -> Result<T, Refused> {
+    let (reply, answer) = oneshot::channel();
+    context.engine.try_send(command(reply))?;
+    match timeout(ENGINE_TIMEOUT, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) => Err(EngineError::Stopped.into()),
+        Err(_) => Err(Refused::Timeout),
+    }
+}
+
+/// The user's name, else the uid in digits. The name service may be a network
+/// away, so it is asked on another thread and not for long.
+async fn user_name(uid: u32) -> String {
+    let look_up = tokio::task::spawn_blocking(move || {
+        nix::unistd::User::from_uid(uid.into()).ok().flatten().map(|user| user.name)
+    });
+    match timeout(Duration::from_millis(100), look_up).await {
+        Ok(Ok(Some(name))) => name,
+        _ => uid.to_string(),
+    }
+}
