@@ -258,6 +258,21 @@ impl Options {
         changed
     }
 
+    /// `new` as far as it takes effect without a restart; the rest stays.
+    pub fn reloaded(&self, new: Options) -> Options {
+        let running = self.clone();
+        Options {
+            state_dir: running.state_dir,
+            socket: running.socket,
+            socket_group: running.socket_group,
+            listen: running.listen,
+            roots: running.roots,
+            nvml_library: running.nvml_library,
+            calibration: running.calibration,
+            ..new
+        }
+    }
+
     fn defaults(sources: &Sources<'_>) -> Options {
         let home = |variable: &str, below: &str, system: &str| -> PathBuf {
             let get = |name: &str| (sources.environment)(name).filter(|text| !text.is_empty());

@@ -143,3 +143,12 @@ fn what_needs_a_restart_is_what_the_table_says() {
     let said: Vec<String> = KEYS.iter().filter(|key| key.restart).map(Key::path).collect();
     assert_eq!(changed, said);
 }
+
+#[test]
+fn a_reload_changes_all_but_what_needs_a_restart() {
+    let earlier = Case::new("").resolve().unwrap();
+    let other = Case::new("[daemon]\nlisten = []\n[sensors]\nsysfs = '/x'\nperiod = '2s'\n");
+    let new = earlier.reloaded(other.resolve().unwrap());
+    assert_eq!(new.needs_restart(&earlier), Vec::<String>::new());
+    assert_eq!(new.period, Duration::from_secs(2));
+}
