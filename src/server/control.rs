@@ -4,7 +4,7 @@
 //! A connection says `Hello` first, in time, then asks one thing after another.
 //! A line, a wait and the number of connections are bounded, each user's too, so
 //! that nobody keeps others (or root) out. What a request means is
-//! [`requests`]' business.
+//! the business of `requests`.
 
 mod requests;
 
