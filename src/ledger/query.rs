@@ -46,11 +46,11 @@ pub struct Filter {
     pub labels: Vec<(String, String)>,
     /// In this state.
     pub state: Option<JobState>,
-    /// That ran at or after this moment.
+    /// That started at or after this moment.
     pub since: Option<Timestamp>,
     /// That started before this moment.
     pub until: Option<Timestamp>,
-    /// At most so many; `None`: [`LIMIT`].
+    /// At most so many; `None`: [`LIMIT`]; 0: all.
     pub limit: Option<u32>,
 }
 
@@ -233,7 +233,7 @@ fn list(connection: &Connection, filter: &Filter) -> Result<Vec<JobSummary>> {
         require("state = ?", state.as_str().to_owned().into());
     }
     if let Some(since) = filter.since {
-        require("ifnull(ended_ns, 9223372036854775807) >= ?", rows::wall_nanoseconds(since).into());
+        require("started_ns >= ?", rows::wall_nanoseconds(since).into());
     }
     if let Some(until) = filter.until {
         require("started_ns < ?", rows::wall_nanoseconds(until).into());
@@ -246,7 +246,10 @@ fn list(connection: &Connection, filter: &Filter) -> Result<Vec<JobSummary>> {
         "SELECT {} FROM job WHERE {} ORDER BY started_ns DESC, key DESC LIMIT {}",
         rows::JOB,
         clauses.join(" AND "),
-        filter.limit.unwrap_or(LIMIT)
+        match filter.limit.unwrap_or(LIMIT) {
+            0 => -1,
+            limit => i64::from(limit),
+        }
     );
     let jobs: Vec<JobRow> = connection
         .prepare(&sql)?
