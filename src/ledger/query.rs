@@ -116,10 +116,14 @@ impl Reader {
     /// [`LedgerError::Database`] for what SQLite says.
     pub fn open(directory: &Path) -> std::result::Result<Reader, LedgerError> {
         let path = directory.join(FILE_NAME);
-        if let Err(cause) = std::fs::metadata(&path) {
-            return Err(match cause.kind() {
-                std::io::ErrorKind::NotFound => LedgerError::Absent(directory.to_owned()),
-                _ => LedgerError::Open { path, cause },
+        // Asked, not opened: closing the file here would undo the locks of a writer
+        // in this process.
+        if let Err(cause) = rustix::fs::access(&path, rustix::fs::Access::READ_OK) {
+            return Err(match std::io::Error::from(cause) {
+                cause if cause.kind() == std::io::ErrorKind::NotFound => {
+                    LedgerError::Absent(directory.to_owned())
+                }
+                cause => LedgerError::Open { path, cause },
             });
         }
         let log = std::fs::metadata(with_suffix(&path, "-wal")).map_or(0, |file| file.len());
