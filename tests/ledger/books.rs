@@ -195,6 +195,8 @@ fn jobs_are_found_by_each_filter() {
     assert_eq!(keys(Filter { labels, ..all.clone() }), [0; 0]);
     // Job n started at n s.
     assert_eq!(keys(Filter { until: Some(at(4)), ..all.clone() }), [3, 2, 1]);
+    assert_eq!(keys(Filter { since: Some(jiff::Timestamp::MIN), ..all.clone() }).len(), 60);
+    assert_eq!(keys(Filter { until: Some(jiff::Timestamp::MAX), ..all.clone() }).len(), 60);
     assert_eq!(keys(Filter { since: Some(at(58)), ..all.clone() }), [60, 59, 58]);
 }
 
