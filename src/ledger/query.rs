@@ -46,11 +46,11 @@ pub struct Filter {
     pub labels: Vec<(String, String)>,
     /// In this state.
     pub state: Option<JobState>,
-    /// That ran at or after this moment.
+    /// That started at or after this moment.
     pub since: Option<Timestamp>,
     /// That started before this moment.
     pub until: Option<Timestamp>,
-    /// At most so many; `None`: [`LIMIT`].
+    /// At most so many; `None`: [`LIMIT`]; 0: all.
     pub limit: Option<u32>,
 }
 
@@ -116,10 +116,14 @@ impl Reader {
     /// [`LedgerError::Database`] for what SQLite says.
     pub fn open(directory: &Path) -> std::result::Result<Reader, LedgerError> {
         let path = directory.join(FILE_NAME);
-        if let Err(cause) = std::fs::metadata(&path) {
-            return Err(match cause.kind() {
-                std::io::ErrorKind::NotFound => LedgerError::Absent(directory.to_owned()),
-                _ => LedgerError::Open { path, cause },
+        // Asked, not opened: closing the file here would undo the locks of a writer
+        // in this process.
+        if let Err(cause) = rustix::fs::access(&path, rustix::fs::Access::READ_OK) {
+            return Err(match std::io::Error::from(cause) {
+                cause if cause.kind() == std::io::ErrorKind::NotFound => {
+                    LedgerError::Absent(directory.to_owned())
+                }
+                cause => LedgerError::Open { path, cause },
             });
         }
         let log = std::fs::metadata(with_suffix(&path, "-wal")).map_or(0, |file| file.len());
@@ -233,7 +237,7 @@ fn list(connection: &Connection, filter: &Filter) -> Result<Vec<JobSummary>> {
         require("state = ?", state.as_str().to_owned().into());
     }
     if let Some(since) = filter.since {
-        require("ifnull(ended_ns, 9223372036854775807) >= ?", rows::wall_nanoseconds(since).into());
+        require("started_ns >= ?", rows::wall_nanoseconds(since).into());
     }
     if let Some(until) = filter.until {
         require("started_ns < ?", rows::wall_nanoseconds(until).into());
@@ -246,7 +250,10 @@ fn list(connection: &Connection, filter: &Filter) -> Result<Vec<JobSummary>> {
         "SELECT {} FROM job WHERE {} ORDER BY started_ns DESC, key DESC LIMIT {}",
         rows::JOB,
         clauses.join(" AND "),
-        filter.limit.unwrap_or(LIMIT)
+        match filter.limit.unwrap_or(LIMIT) {
+            0 => -1,
+            limit => i64::from(limit),
+        }
     );
     let jobs: Vec<JobRow> = connection
         .prepare(&sql)?

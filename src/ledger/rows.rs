@@ -60,9 +60,9 @@ pub fn nanoseconds(time: Duration) -> i64 {
     i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// A wall-clock time in nanoseconds since 1970, held at the year 2262.
+/// A wall-clock time in nanoseconds since 1970, held at the years 1677 and 2262.
 pub fn wall_nanoseconds(time: Timestamp) -> i64 {
-    i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
+    time.as_nanosecond().clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
 
 /// An unsigned column.

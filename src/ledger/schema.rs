@@ -41,7 +41,7 @@ const BUSY: Duration = Duration::from_millis(250);
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The directory or a file in it cannot be made or opened.
-    #[error("cannot open the ledger {path}: {cause}; check that it exists and may be written")]
+    #[error("cannot open the ledger {path}: {cause}; check who may use that directory and file")]
     Open {
         /// What.
         path: PathBuf,
