@@ -189,18 +189,6 @@ fn a_frozen_counter_is_given_up_and_the_answer_says_how_little_it_knows() {
     assert!(point.uncertainty >= Energy::from_microjoules(100_000_000));
 }
 
-#[test]
-fn edges_asked_together_are_answered_in_order_of_time() {
-    let mut bench = Bench::new(Gpu::numbered(0, square(7.0, 0.2)));
-    let now = bench.now;
-    let moment = |ms: u64| BootTime::from_nanoseconds(now - ms * MILLISECOND);
-    bench.finder.ask(moment(1), moment(0));
-    bench.finder.ask(moment(3), moment(0));
-    let edges = bench.burst();
-    assert_eq!(edges.iter().map(|edge| edge.asked).collect::<Vec<_>>(), [moment(3), moment(1)]);
-    assert!(edges[0].point.unwrap().value <= edges[1].point.unwrap().value);
-}
-
 fn any_trace() -> impl Strategy<Value = Trace> {
     let power = 30_000u64..700_000;
     let wave = (power.clone(), power.clone(), 0.2f64..25.0, 0.0f64..1.0, 0.1f64..0.9).prop_map(
@@ -256,6 +244,24 @@ fn the_truth_is_inside_the_stated_bounds_in_95_percent_of_random_cases() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn edges_asked_together_are_answered_in_order_and_never_fall(
+        gpu in any_gpu(), after in 0u64..3_000, apart in 0u64..6_000_000,
+    ) {
+        let mut bench = Bench::new(gpu);
+        bench.tick_until(bench.now + after * MILLISECOND);
+        let earlier = BootTime::from_nanoseconds(bench.now);
+        let later = BootTime::from_nanoseconds(bench.now + apart);
+        bench.now += apart;
+        bench.finder.ask(later, later);
+        bench.finder.ask(earlier, later);
+        let edges = bench.burst();
+        prop_assert_eq!(edges.iter().map(|edge| edge.asked).collect::<Vec<_>>(), [earlier, later]);
+        prop_assert!(edges[0].point.unwrap().value <= edges[1].point.unwrap().value);
+    }
+
     /// Else the next reading would look like a counter that fell.
     #[test]
     fn a_point_lies_between_the_readings_around_it(gpu in any_gpu(), after in 0u64..5_000, late in 0u64..9) {
