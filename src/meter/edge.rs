@@ -169,8 +169,10 @@ impl EdgeFinder {
 
     /// Asks for the counter's value at `at`, at or shortly before `now`.
     pub fn ask(&mut self, at: BootTime, now: BootTime) {
-        let periods = if self.period.is_learned() { 3 } else { 5 };
-        let patience = (self.period.mean() * periods / 2 + BURST * 2).min(LONGEST_BURST);
+        // One period brings the step, unless a late read leaves its time unknown: then
+        // the next one tells it. Not learned, the assumed period may be short.
+        let periods = if self.period.is_learned() { 2 } else { 3 };
+        let patience = (self.period.mean() * periods + BURST * 2).min(LONGEST_BURST);
         let place = self.asked.partition_point(|other| other.at <= at);
         self.asked.insert(place, Asked { at, until: now.plus(patience) });
     }

@@ -149,6 +149,26 @@ fn the_end_is_found_within_one_step_and_few_reads_once_the_period_is_known() {
 }
 
 #[test]
+fn a_step_that_a_late_read_blurred_is_told_by_the_next_one() {
+    let mut gpu = Gpu::numbered(0, Trace::Constant { mw: 500_000 });
+    gpu.counter.phase_ms = 50.0;
+    let mut bench = Bench::new(gpu);
+    bench.tick_until(6_000 * MILLISECOND);
+    let moment = 6_010 * MILLISECOND;
+    bench.now = moment;
+    bench.finder.ask(BootTime::from_nanoseconds(moment), BootTime::from_nanoseconds(moment));
+    bench.read();
+    // The thread did not run while the counter stepped at 6.05 s.
+    bench.now = 6_064 * MILLISECOND;
+    bench.read();
+    let edges = bench.burst();
+    let point = edges[0].point.unwrap();
+    let error = point.value.microjoules().abs_diff(bench.truth(moment));
+    assert!(error < 1_500_000, "{error} µJ off");
+    assert!(bench.now <= 6_160 * MILLISECOND);
+}
+
+#[test]
 fn other_periods_are_learned() {
     for step_ms in [20.0, 106.0, 250.0] {
         let mut gpu = Gpu::numbered(0, Trace::Constant { mw: 300_000 });
