@@ -5,8 +5,10 @@
 //! of a job fall between two steps. [`EdgeFinder`] is told readings, says when to
 //! read next, and finds the steps around the moment: between them the energy is
 //! shared by time, or by the shape of the driver's power samples where these are
-//! finer than a step. Pure: it reads no clock and no sensor. A value lies always
-//! between the two steps' values, so that no later reading seems to fall.
+//! finer than a step (a sample between its neighbours holds the turn from one to
+//! the other, which is exact for loads that switch). A value lies always between
+//! the two steps' values, so that no later reading seems to fall. Pure: it reads no
+//! clock and no sensor.
 //!
 //! The 95 % half-width is the root of the sum of squares of
 //!
@@ -15,10 +17,11 @@
 //!   part of the interval after the moment;
 //! - shape: `D·L·f·(1−f)`, the most by which power that stays within a swing of
 //!   `D` can leave the straight line at the fraction `f` of an interval of length
-//!   `L`. `D` is twice the spread of the mean powers seen lately, and at least a
-//!   third of the interval's own power, for what is faster than any step shows;
-//!   with power samples `L` and `f` are a sample's, `D` is a quarter more than
-//!   the samples' spread, and at least a quarter of the highest of them, and half their disagreement with the counter is added;
+//!   `L`. `D` is three times the spread of the mean powers seen lately, and at least
+//!   half of the interval's own power, for what is faster than any step shows;
+//!   with power samples `L` and `f` are a sample's, `D` is half as much again as
+//!   their spread and at least a quarter of the highest, and half of what they and
+//!   the counter disagree by is added;
 //! - the counter's own unit.
 
 mod period;
@@ -84,6 +87,8 @@ pub struct EdgeFinder {
     done: VecDeque<Edge>,
     /// The value of the last answer: a later one is never lower.
     answered: Energy,
+    /// When a power sample is due that the next answer is worth waiting for.
+    sample_due: Option<BootTime>,
     opened: Option<BootTime>,
 }
 
@@ -99,6 +104,7 @@ impl EdgeFinder {
             asked: Vec::with_capacity(16),
             done: VecDeque::with_capacity(16),
             answered: Energy::ZERO,
+            sample_due: None,
             opened: None,
         }
     }
@@ -126,6 +132,7 @@ impl EdgeFinder {
         self.plateaus.clear();
         self.powers.clear();
         self.period.forget_phase();
+        self.sample_due = None;
         self.answered = Energy::ZERO;
         for asked in self.asked.drain(..) {
             self.done.push_back(Edge { asked: asked.at, point: None });
@@ -162,14 +169,17 @@ impl EdgeFinder {
 
     /// Asks for the counter's value at `at`, at or shortly before `now`.
     pub fn ask(&mut self, at: BootTime, now: BootTime) {
-        let periods = if self.period.is_learned() { 3 } else { 5 };
-        let patience = (self.period.mean() * periods / 2 + BURST * 2).min(LONGEST_BURST);
+        // One period brings the step, unless a late read leaves its time unknown: then
+        // the next one tells it. Not learned, the assumed period may be short.
+        let periods = if self.period.is_learned() { 2 } else { 3 };
+        let patience = (self.period.mean() * periods + BURST * 2).min(LONGEST_BURST);
         let place = self.asked.partition_point(|other| other.at <= at);
         self.asked.insert(place, Asked { at, until: now.plus(patience) });
     }
 
     /// Gives up on all moments asked for: the device cannot be read.
     pub fn abandon(&mut self) -> impl Iterator<Item = BootTime> + '_ {
+        self.sample_due = None;
         self.asked.drain(..).map(|asked| asked.at)
     }
 
@@ -190,6 +200,9 @@ impl EdgeFinder {
     /// its next step.
     pub fn next_read(&self, now: BootTime) -> Option<BootTime> {
         if let Some(first) = self.asked.first() {
+            if self.sample_due.is_some() {
+                return self.sample_due;
+            }
             let read_since = self.plateaus.back().is_some_and(|current| current.last >= first.at);
             let expected = self.period.next_step(now).map(|step| step.minus(BURST));
             return match expected {
@@ -210,17 +223,18 @@ impl EdgeFinder {
 
     /// Whether an answer is ready, or due; then [`EdgeFinder::take`] gives it.
     pub fn is_ready(&self, now: BootTime) -> bool {
+        let Some(first) = self.asked.first() else { return !self.done.is_empty() };
+        let sampled = self.sample_due.is_none_or(|due| now >= due);
+        let found = || self.step_after(first.at, self.period.sharp()).is_some();
         !self.done.is_empty()
-            || self.asked.first().is_some_and(|first| {
-                now >= first.until
-                    || (self.period.is_learned()
-                        && self.step_after(first.at, self.period.sharp()).is_some())
-            })
+            || now >= first.until
+            || (sampled && self.period.is_learned() && found())
     }
 
     /// The next answer, in order of the moments. `samples`: the driver's power
     /// samples since [`EdgeFinder::samples_since`], each the mean power since the
-    /// one before it; none is fine.
+    /// one before it; none is fine. `None` also where a sample that is due before
+    /// a step's time has passed will make the answer better.
     pub fn take(&mut self, now: BootTime, samples: &[(BootTime, Power)]) -> Option<Edge> {
         if let Some(edge) = self.done.pop_front() {
             return Some(edge);
@@ -228,8 +242,13 @@ impl EdgeFinder {
         if !self.is_ready(now) {
             return None;
         }
+        let first = *self.asked.first()?;
+        let step = self.step_after(first.at, self.period.sharp());
+        self.sample_due = step.and_then(|step| self.sample_due(first, step, now, samples));
+        if self.sample_due.is_some() {
+            return None;
+        }
         let asked = self.asked.remove(0).at;
-        let step = self.step_after(asked, self.period.sharp());
         // Time is up: a step whose time is poorly known is better than none.
         let step = step.or_else(|| self.step_after(asked, self.period.mean()));
         let mut point = match step {
@@ -241,6 +260,21 @@ impl EdgeFinder {
             self.answered = point.value;
         }
         Some(Edge { asked, point })
+    }
+
+    /// When the sample comes that reaches over the step, where there is time for it.
+    fn sample_due(
+        &self,
+        asked: Asked,
+        plateau: usize,
+        now: BootTime,
+        samples: &[(BootTime, Power)],
+    ) -> Option<BootTime> {
+        let [.., (before, _), (last, _)] = samples else { return None };
+        let end = middle(self.plateaus[plateau].last, self.plateaus[plateau + 1].first);
+        let due = last.plus(last.since(*before)).max(now).plus(BURST / 2);
+        let latest = asked.at.plus(self.period.mean()).min(asked.until);
+        (*last < end && due <= latest).then_some(due)
     }
 
     /// The first plateau whose end is after `moment` and known to within `bracket`.
@@ -311,8 +345,8 @@ impl EdgeFinder {
     fn swing(&self, power: Power) -> Power {
         let all = || self.powers.iter().copied().chain([power]);
         let (least, most) = (all().min().unwrap_or(power), all().max().unwrap_or(power));
-        let spread = (most.microwatts() - least.microwatts()).saturating_mul(2);
-        Power::from_microwatts(spread.max(power.microwatts() / 3).min(self.max_power.microwatts()))
+        let spread = (most.microwatts() - least.microwatts()).saturating_mul(3);
+        Power::from_microwatts(spread.max(power.microwatts() / 2).min(self.max_power.microwatts()))
     }
 
     /// The counter did not step in time: it stands as read nearest to the moment,

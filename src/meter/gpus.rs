@@ -40,7 +40,8 @@ pub struct GpuOptions {
 /// What the GPU threads tell. `gpu` counts in the `devices` of the last `Opened`.
 #[derive(Clone, Debug)]
 pub enum GpuEvent {
-    /// NVML is open; events of the GPUs follow.
+    /// NVML is open, for the first time or anew; events of the GPUs follow. What
+    /// was asked before and is not answered yet never will be.
     Opened {
         /// The GPUs that answer.
         devices: Vec<(GpuIdentity, Domain)>,
@@ -49,7 +50,8 @@ pub enum GpuEvent {
         /// The driver's load: while it is the same, counters ran on.
         epoch: String,
     },
-    /// NVML is not open, or no longer; told once for each cause.
+    /// NVML is not open, or no longer; told once for each cause. What was asked
+    /// before and is not answered yet never will be.
     Closed {
         /// Why, in words, with what to do.
         why: Missing,
@@ -94,7 +96,10 @@ enum Command {
 enum Order {
     Release,
     Reclaim,
-    DriverGone,
+    /// Seen by a GPU's thread of that life of NVML.
+    DriverGone {
+        life: u64,
+    },
     Stop,
 }
 

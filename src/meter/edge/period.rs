@@ -116,8 +116,9 @@ impl Period {
         let (last, half_bracket) = self.last_step?;
         let period = self.mean();
         let steps = u32::try_from(now.since(last).as_nanos() / period.as_nanos().max(1)).ok()?;
-        // The mean of several gaps in a row errs by their first and last step alone.
-        let error = half_bracket + self.error() + self.error() * (steps + 1) / WELL as u32;
+        // The sum of gaps in a row errs by their first and their last step alone.
+        let drift = self.error() * 2 * (steps + 1) / WELL as u32;
+        let error = half_bracket + self.error() + drift;
         if !self.is_well_learned() || error * 4 >= period {
             return None;
         }

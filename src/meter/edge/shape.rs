@@ -76,7 +76,7 @@ impl Interval {
         let seen = u64::try_from(shaped.whole / 1_000_000_000).unwrap_or(u64::MAX);
         let disagreement = seen.abs_diff(height.microjoules()) / 2;
         let swing = shaped.most.microwatts() - shaped.least.microwatts();
-        let swing = (swing / 4 * 5).max(shaped.most.microwatts() / 4);
+        let swing = (swing / 2 * 3).max(shaped.most.microwatts() / 4);
         let within = swing_error(Power::from_microwatts(swing), shaped.length, shaped.rest);
         self.finish(at, energy, shaped.most, within.saturating_add(disagreement))
     }
@@ -99,8 +99,9 @@ impl Interval {
     }
 
     /// Power as the samples show it over the interval: each holds from the one
-    /// before it, the first one for as long as the second, the last one on to the
-    /// end. `None` where they are no finer than the interval or do not reach it.
+    /// before it, the first one for as long as the second; what the counter shows
+    /// beyond them came after the last. `None` where they are no finer than the
+    /// interval or do not reach its start.
     fn shape(&self, at: BootTime, samples: &[(BootTime, Power)]) -> Option<Shaped> {
         let inside = |moment: BootTime| moment > self.start && moment < self.end;
         let finer = samples.iter().filter(|(moment, _)| inside(*moment)).count() >= 2;
@@ -109,6 +110,8 @@ impl Interval {
         if !finer || head > self.start {
             return None;
         }
+        let tail = self.tail(head, samples);
+        let power = |i: usize| samples.get(i).map(|(_, power)| *power).or(tail);
         let mut shaped = Shaped {
             before: 0,
             whole: 0,
@@ -118,14 +121,56 @@ impl Interval {
             most: Power::ZERO,
         };
         let mut from = head;
-        for (i, &(moment, power)) in samples.iter().enumerate() {
-            let last = i + 1 == samples.len();
-            let until = if last { moment.max(self.end) } else { moment };
-            shaped.add(self, at, (from, until), power);
-            from = until;
+        let ends = samples.iter().map(|(moment, _)| *moment).chain([self.end]);
+        for (i, until) in ends.enumerate() {
+            let Some(own) = power(i) else { break };
+            let neighbours = (i.checked_sub(1).and_then(power), power(i + 1));
+            if from < until {
+                let turn = turn(own, neighbours, until.since(from));
+                shaped.add(self, at, (from, from.plus(turn.0)), turn.1);
+                shaped.add(self, at, (from.plus(turn.0), until), turn.2);
+                shaped.locate(at, (from, until));
+            }
+            from = from.max(until);
         }
         (shaped.whole > 0).then_some(shaped)
     }
+
+    /// The power after the last sample: what is left of the interval's energy, or
+    /// the last sample's where that would be more than any sample shows.
+    fn tail(&self, head: BootTime, samples: &[(BootTime, Power)]) -> Option<Power> {
+        let (last, last_power) = *samples.last()?;
+        let mut sampled = Energy::ZERO;
+        let mut from = head;
+        for &(until, power) in samples {
+            let part = until.min(self.end).since(from.max(self.start));
+            sampled = sampled.saturating_add(power.during(part));
+            from = until;
+        }
+        let rest = self.height().saturating_sub(sampled).over(self.end.since(last));
+        let most = samples.iter().map(|(_, power)| *power).max()?;
+        Some(if rest <= most { rest } else { last_power })
+    }
+}
+
+/// A sample that lies between its neighbours holds the turn from one to the other:
+/// how long the first level holds, and the two levels, with the sample's energy.
+/// Else one level all along.
+fn turn(
+    own: Power,
+    neighbours: (Option<Power>, Option<Power>),
+    length: Duration,
+) -> (Duration, Power, Power) {
+    let (Some(before), Some(after)) = neighbours else { return (length, own, own) };
+    let (low, high) = (before.min(after), before.max(after));
+    if own <= low || own >= high {
+        return (length, own, own);
+    }
+    // own·L = before·τ + after·(L − τ), solved for τ.
+    let whole = high.microwatts() - low.microwatts();
+    let part = own.microwatts().abs_diff(after.microwatts());
+    let first = u128::from(nanoseconds(length)) * u128::from(part) / u128::from(whole);
+    (Duration::from_nanos(first as u64), before, after)
 }
 
 impl Shaped {
@@ -139,9 +184,13 @@ impl Shaped {
         self.before += energy(until.min(at).since(from));
         self.least = self.least.min(power);
         self.most = self.most.max(power);
-        if from <= at && at < until {
-            self.length = part.1.since(part.0);
-            self.rest = part.1.since(at);
+    }
+
+    /// Keeps the sample that holds the moment.
+    fn locate(&mut self, at: BootTime, sample: (BootTime, BootTime)) {
+        if sample.0 <= at && at < sample.1 {
+            self.length = sample.1.since(sample.0);
+            self.rest = sample.1.since(at);
         }
     }
 }

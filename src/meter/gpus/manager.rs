@@ -52,6 +52,8 @@ pub(super) struct Manager {
     outbox: Outbox,
     /// Why NVML is not open, as told.
     told: Option<OpenError>,
+    /// How often NVML was opened.
+    life: u64,
 }
 
 impl Manager {
@@ -61,7 +63,7 @@ impl Manager {
         orders: Sender<Order>,
         outbox: Outbox,
     ) -> Self {
-        Manager { options, shared, orders, outbox, told: None }
+        Manager { options, shared, orders, outbox, told: None, life: 0 }
     }
 
     /// Starts the thread; it sends on `end` when it ends.
@@ -94,11 +96,11 @@ impl Manager {
                     State::Released
                 }
                 (Ok(Order::Reclaim), State::Released) => self.open(FIRST_RETRY),
-                (Ok(Order::DriverGone), State::Open(open)) => {
+                (Ok(Order::DriverGone { life }), State::Open(open)) if life == self.life => {
                     self.close(State::Open(open));
                     self.open(FIRST_RETRY)
                 }
-                (Ok(Order::Reclaim | Order::DriverGone), state) => state,
+                (Ok(Order::Reclaim | Order::DriverGone { .. }), state) => state,
                 (Err(RecvTimeoutError::Timeout), state) => self.on_time(state),
             };
         }
@@ -165,6 +167,7 @@ impl Manager {
         let devices =
             gpus.iter().map(|gpu| (gpu.identity().clone(), gpu.domain().clone())).collect();
         let stopped = Arc::new(AtomicBool::new(false));
+        self.life += 1;
         let mut ready = Vec::new();
         let mut lines = Vec::new();
         for (number, gpu) in gpus.into_iter().enumerate() {
@@ -175,6 +178,7 @@ impl Manager {
                 shared: self.shared.clone(),
                 outbox: self.outbox.another(),
                 orders: self.orders.clone(),
+                life: self.life,
                 stopped: stopped.clone(),
                 last_call,
             };

@@ -39,6 +39,7 @@ pub(super) struct Worker {
     shared: Arc<Shared>,
     outbox: Outbox,
     orders: Sender<Order>,
+    life: u64,
     stopped: Arc<AtomicBool>,
     last_call: Arc<AtomicU64>,
     finder: EdgeFinder,
@@ -61,6 +62,7 @@ pub(super) struct Links {
     pub(super) shared: Arc<Shared>,
     pub(super) outbox: Outbox,
     pub(super) orders: Sender<Order>,
+    pub(super) life: u64,
     /// Set: this life of NVML is over, and nothing more is to be told of it.
     pub(super) stopped: Arc<AtomicBool>,
     pub(super) last_call: Arc<AtomicU64>,
@@ -70,13 +72,14 @@ impl Worker {
     pub(super) fn new(number: usize, gpu: NvmlGpu, links: Links) -> Self {
         let domain = gpu.domain();
         let finder = EdgeFinder::new(domain.update_period, domain.max_power);
-        let Links { shared, outbox, orders, stopped, last_call } = links;
+        let Links { shared, outbox, orders, life, stopped, last_call } = links;
         Worker {
             number,
             gpu,
             shared,
             outbox,
             orders,
+            life,
             stopped,
             last_call,
             finder,
@@ -218,7 +221,7 @@ impl Worker {
             self.lost = Some(Lost { error, next_try: now.plus(FIRST_RETRY), wait: FIRST_RETRY });
             if driver_gone(error) {
                 // A manager that has ended needs no telling.
-                let _ = self.orders.send(Order::DriverGone);
+                let _ = self.orders.send(Order::DriverGone { life: self.life });
             }
         }
     }
