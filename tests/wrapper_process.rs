@@ -2,6 +2,8 @@
 //! A command under the wrapper behaves as without it: ends, signals, terminal,
 //! descriptors. Where it can be, the truth is the same command run without it.
 
+#![allow(clippy::disallowed_methods, reason = "patience and measurement, outside the program")]
+
 #[path = "common/pty.rs"]
 mod pty;
 

@@ -134,7 +134,7 @@ fn show_job(args: cli::ShowArgs, options: &Options, out: &mut dyn Write) -> Resu
     let show = show::Options { job: args.job, json: args.json, style };
     let load = |job: &JobId| load_job(job, options);
     let facts = |report: &JobReport| vec![start::intensity_fact(report.job.zone.as_deref())];
-    let host = host::gather(&options.roots, Vec::new());
+    let host = host::gather(&options.roots);
     show::show(&show, &host, load, facts, out).map_err(|error| match error.downcast::<Failure>() {
         Ok(failure) => failure,
         Err(error) => match error.downcast::<io::Error>() {

@@ -71,7 +71,7 @@ fn open_ledger(options: &Options) -> anyhow::Result<(Writer, Recovered)> {
 
 /// The record of a report: with this host, and the intensity of the job's zone.
 pub fn record_of(report: &JobReport, roots: &Roots) -> Record {
-    let host = host::gather(roots, Vec::new());
+    let host = host::gather(roots);
     build(report, &host, &[intensity_fact(report.job.zone.as_deref())])
 }
 

@@ -15,6 +15,17 @@ use crate::units::{Emissions, Energy};
 
 use super::core::Engine;
 
+/// What a split leaves beside the jobs' shares.
+#[derive(Clone, Copy)]
+struct Split {
+    /// What no job used.
+    rest: Energy,
+    /// Uncertainty of the delta's ends, of which each share bears its part.
+    edge: Energy,
+    /// Whose a gap is of which nothing is certain.
+    sole: Slot,
+}
+
 impl Engine {
     /// Books a delta of a domain that goes by CPU time, and starts its time anew.
     pub(super) fn book_by_cpu(&mut self, place: usize, delta: Delta) {
@@ -31,7 +42,7 @@ impl Engine {
             (Some(job), None) => job.slot,
             _ => Slot::UNATTRIBUTED,
         };
-        self.book_shares(place, delta, &shares, rest, Energy::ZERO, sole);
+        self.book_shares(place, delta, &shares, Split { rest, edge: Energy::ZERO, sole });
         self.shares = shares;
     }
 
@@ -57,20 +68,13 @@ impl Engine {
             [Some(slot)] => *slot,
             _ => Slot::UNATTRIBUTED,
         };
-        self.book_shares(self.gpus[gpu].place, delta, &shares, rest, edge, sole);
+        self.book_shares(self.gpus[gpu].place, delta, &shares, Split { rest, edge, sole });
         self.shares = shares;
         self.claimants = claimants;
     }
 
-    fn book_shares(
-        &mut self,
-        place: usize,
-        delta: Delta,
-        shares: &[Energy],
-        rest: Energy,
-        edge: Energy,
-        sole: Slot,
-    ) {
+    fn book_shares(&mut self, place: usize, delta: Delta, shares: &[Energy], split: Split) {
+        let Split { rest, edge, sole } = split;
         let amount = |energy: Energy, resolution: Energy| {
             let part =
                 |whole: Energy| whole.portion(energy.microjoules(), delta.energy.microjoules());

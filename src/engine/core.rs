@@ -287,10 +287,10 @@ impl Engine {
         if let Some(monitor) = self.monitor.take() {
             monitor.stop();
         }
-        if let Some(writer) = self.writer.take() {
-            if let Err(error) = writer.close() {
-                tracing::error!(%error, "the last lines could not be written to the ledger");
-            }
+        if let Some(writer) = self.writer.take()
+            && let Err(error) = writer.close()
+        {
+            tracing::error!(%error, "the last lines could not be written to the ledger");
         }
         self.publish();
     }

@@ -213,9 +213,7 @@ impl Engine {
             let total = self.domains[place].total;
             if change.begins {
                 self.gpus[gpu].claims.push(change.claim);
-                if let Some(job) = self.job_mut(slot) {
-                    job.before[place].get_or_insert(total);
-                }
+                self.begin_share(slot, place, total);
             } else {
                 self.gpus[gpu].claims.retain(|claim| claim.slot != slot);
                 self.gpus[gpu].users.retain(|(owner, _)| *owner != Some(slot));

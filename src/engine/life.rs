@@ -112,12 +112,20 @@ impl Engine {
         for place in 0..self.domains.len() {
             if self.domains[place].split_by_cpu() {
                 let total = self.domains[place].total;
-                if let Some(job) = self.job_mut(slot) {
-                    job.before[place] = Some(total);
-                }
+                self.begin_share(slot, place, total);
             }
         }
         slot
+    }
+
+    /// Notes what a domain had counted in all when a job's claim on it began.
+    pub(super) fn begin_share(&mut self, slot: Slot, place: usize, total: Energy) {
+        let domain = self.domains[place].key;
+        let Some(job) = self.jobs.get_mut(slot.0).and_then(Option::as_mut) else { return };
+        if job.before[place].is_none() {
+            job.before[place] = Some(total);
+            self.batch.events.push(Event::Before { job: job.row.key, domain, total });
+        }
     }
 
     /// Tells the ledger the fact that a job's emissions are derived from.

@@ -64,7 +64,7 @@ impl Engine {
                 let claimed = job.before[place].is_some();
                 let seen = amount.energy > Energy::ZERO || amount.gap_nanoseconds > 0;
                 // A GPU that the job never claimed is no part of its report.
-                if !seen && !(claimed && state.last_read.is_some()) {
+                if !(seen || claimed && state.last_read.is_some()) {
                     return None;
                 }
                 let moved = job.moved[place]

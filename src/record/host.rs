@@ -12,11 +12,11 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::{CpuPart, GpuPart, HostPart};
+use super::{CpuPart, HostPart};
 use crate::sensors::Roots;
 
-/// The facts of this host. `gpus` come from whoever has NVML open.
-pub fn gather(roots: &Roots, gpus: Vec<GpuPart>) -> HostPart {
+/// The facts of this host. Its GPUs are known by the domains of a job's report.
+pub fn gather(roots: &Roots) -> HostPart {
     let name = rustix::system::uname();
     let word = |text: &std::ffi::CStr| text.to_str().ok().map(str::to_owned);
     let machine_id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
@@ -27,7 +27,7 @@ pub fn gather(roots: &Roots, gpus: Vec<GpuPart>) -> HostPart {
             .zip(word(name.release()))
             .map(|(system, release)| os(&system, &release)),
         cpus: cpus(roots).into_iter().collect(),
-        gpus,
+        gpus: Vec::new(),
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn this_host_has_a_name_and_a_system() {
-        let host = gather(&Roots::default(), Vec::new());
+        let host = gather(&Roots::default());
         assert!(host.name.is_some_and(|name| !name.is_empty()));
         assert!(host.os.is_some_and(|os| os.starts_with("Linux ")));
     }

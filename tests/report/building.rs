@@ -198,10 +198,13 @@ fn what_is_missing_is_one_line_each_and_overlaps_are_no_loss() {
 
 #[test]
 fn the_hosts_gpus_are_those_of_the_job() {
-    let record = record(&with(vec![gpu("GPU-6f0c", 1.0, 0.0), gpu("GPU-new", 1.0, 0.0)]));
+    let mut other = gpu("GPU-new", 1.0, 0.0);
+    other.domain.driver = None;
+    let record = record(&with(vec![gpu("GPU-6f0c", 1.0, 0.0), other]));
     let gpus: Vec<_> =
-        record.host.gpus.iter().map(|gpu| (gpu.uuid.as_str(), gpu.driver.is_some())).collect();
-    assert_eq!(gpus, [("GPU-6f0c", true), ("GPU-new", false)]);
+        record.host.gpus.iter().map(|gpu| (gpu.uuid.as_str(), gpu.driver.as_deref())).collect();
+    assert_eq!(gpus, [("GPU-6f0c", Some("580.159.04")), ("GPU-new", None)]);
+    assert_eq!(record.host.gpus[0].power_limit_watts, Some(700.0));
 }
 
 fn any_domain() -> impl Strategy<Value = DomainReport> {

@@ -8,7 +8,7 @@ use aimeter::jobs::{Exit, GpuRequest, JobSpec, JobState};
 use aimeter::ledger::{
     Amount, DomainReport, IntensityFact, IntervalEnergy, JobKey, JobReport, JobRow, Uncertainty,
 };
-use aimeter::record::{CpuPart, GpuPart, HostPart};
+use aimeter::record::{CpuPart, HostPart};
 use aimeter::sensors::{Domain, DomainId, Kind, Method, Missing};
 use aimeter::units::{BootTime, Energy, Power};
 use jiff::Timestamp;
@@ -94,6 +94,8 @@ pub fn gpu(uuid: &str, energy: f64, edge: f64) -> DomainReport {
     let mut gpu = domain(&format!("nvml:{uuid}"), Kind::Gpu, energy);
     gpu.domain.gain_percent = Some(7.5);
     gpu.domain.device = "NVIDIA H100 80GB HBM3".into();
+    gpu.domain.driver = Some("580.159.04".into());
+    gpu.domain.power_limit = Some(Power::from_watts(700));
     gpu.amount.uncertainty.edge = joules(edge);
     gpu
 }
@@ -159,18 +161,12 @@ pub fn server() -> JobReport {
 }
 
 pub fn host() -> HostPart {
-    let gpu = |uuid: &str| GpuPart {
-        uuid: uuid.into(),
-        model: Some("NVIDIA H100 80GB HBM3".into()),
-        driver: Some("580.159.04".into()),
-        power_limit_watts: Some(700.0),
-    };
     HostPart {
         name: Some("train-07".into()),
         machine_id_hash: Some("c0ffee00c0ffee00".into()),
         os: Some("Linux 6.8".into()),
         cpus: vec![CpuPart { model: "AMD EPYC 9654".into(), sockets: Some(2), cores: Some(192) }],
-        gpus: vec![gpu("GPU-6f0c"), gpu("GPU-another")],
+        gpus: Vec::new(),
     }
 }
 

@@ -102,7 +102,9 @@ fn main() -> Outcome<()> {
     }
     burn(options.cpu);
     stamp(&options, start, Some(burnt + cpu_time()))?;
-    options.sleep.map(std::thread::sleep);
+    if let Some(time) = options.sleep {
+        std::thread::sleep(time);
+    }
     if let Some(path) = &options.until_file {
         wait_for(path);
     }
