@@ -3,8 +3,11 @@
 //!
 //! Who counts, first match:
 //! 1. jobs that hold the GPU (`--gpus`, `CUDA_VISIBLE_DEVICES`) or have processes
-//!    on it, and processes of no job (`Owner::Other`);
+//!    on it, and processes of no job that are seen active;
 //! 2. jobs that merely see it (nothing restricts them to other GPUs).
+//!
+//! A process of no job that only sits on the GPU (a display server, a forgotten
+//! notebook) takes nothing from a job.
 //!
 //! One of them alone gets all of it, idle energy too. Several split by NVML's
 //! per-process utilisation (ΔE · sm_i / Σ sm), or evenly where nothing is active.
@@ -44,16 +47,17 @@ pub fn split(
     claimants: &[Claimant],
     shares: &mut [Energy],
 ) -> Energy {
-    if all_slices > 0 {
-        let slices = claimants.iter().map(|claimant| match claimant.slices {
-            0 => u64::from(all_slices),
-            some => u64::from(some),
-        });
-        return by_weight(delta, u64::from(all_slices), slices, shares);
-    }
     let Some(strongest) = claimants.iter().map(|claimant| claimant.tie).max() else {
         return delta;
     };
+    if all_slices > 0 {
+        let slices = claimants.iter().map(|claimant| match (claimant.tie, claimant.slices) {
+            (tie, _) if tie < strongest => 0,
+            (_, 0) => u64::from(all_slices),
+            (_, some) => u64::from(some),
+        });
+        return by_weight(delta, u64::from(all_slices), slices, shares);
+    }
     let active =
         claimants.iter().any(|claimant| claimant.tie == strongest && claimant.utilisation > 0);
     let weights = claimants.iter().map(|claimant| match (claimant.tie == strongest, active) {
@@ -111,6 +115,7 @@ mod tests {
     fn mig_instances_pay_by_slices_and_free_slices_are_unattributed() {
         check(7, &[(Tie::Held, 0, 3), (Tie::Held, 0, 1)], (&[428, 142], 430));
         check(7, &[(Tie::Held, 0, 0)], (&[1_000], 0));
+        check(7, &[(Tie::Visible, 0, 0), (Tie::Held, 0, 3)], (&[0, 428], 572));
     }
 
     proptest! {

@@ -18,7 +18,7 @@ use crate::ledger::recover::Recovered;
 use crate::ledger::writer::Writer;
 use crate::ledger::{Batch, CounterMark, CpuMark, DomainKey, Event, JobKey};
 use crate::meter::gpus::{GpuEvent, GpuMonitor};
-use crate::sensors::{Domain, DomainId, Missing, Roots};
+use crate::sensors::{Domain, DomainId, Missing, ReadError, Roots};
 use crate::units::{BootTime, Energy};
 
 use super::domains::{DomainState, LocalSource};
@@ -32,6 +32,9 @@ use super::{Command, Settings};
 const SUBMIT_PERIOD: Duration = Duration::from_secs(1);
 /// GPU process lists are read this often: they hold a driver-wide lock.
 const USERS_PERIOD: Duration = Duration::from_secs(10);
+/// … and while a job is younger than that, since its processes come to its GPUs
+/// some seconds after its start.
+const USERS_PERIOD_YOUNG: Duration = Duration::from_secs(2);
 /// A GPU whose last call ended longer ago than this is stalled.
 const STALLED: Duration = Duration::from_secs(3);
 
@@ -75,7 +78,7 @@ pub(super) struct Engine {
     pub writer: Option<Writer>,
     pub batch: Batch,
     pub last_submit: BootTime,
-    pub last_users: BootTime,
+    pub users_due: BootTime,
     pub interval_end: i64,
     /// Zones whose fact the ledger has been told.
     pub told_zones: Vec<String>,
@@ -136,9 +139,11 @@ impl Engine {
         self.find_ended(now);
         self.find_stalled(now);
         self.update_power(now);
-        if now.since(self.last_users) >= USERS_PERIOD {
-            self.last_users = now;
+        if now >= self.users_due {
             self.refresh_users();
+            let young = |job: &Job| now.since(job.row.started_at) < USERS_PERIOD;
+            let next = if self.running().any(young) { USERS_PERIOD_YOUNG } else { USERS_PERIOD };
+            self.users_due = now.plus(next);
         }
         self.ticks += 1;
         if now.since(self.last_submit) >= SUBMIT_PERIOD.mul_f32(0.9) {
@@ -162,9 +167,25 @@ impl Engine {
                     self.book_by_cpu(place, delta);
                 }
             }
+            if local.slots.iter().any(|slot| matches!(slot, Err(ReadError::Lost(_)))) {
+                self.renew_epoch(&local);
+            }
             self.local.push(local);
             let last = self.local.len() - 1;
             self.local.swap(source, last);
+        }
+    }
+
+    /// A sensor went and came back: its counter may have begun anew.
+    fn renew_epoch(&mut self, local: &LocalSource) {
+        let epoch = local.source.epoch();
+        for &place in &local.places {
+            let state = &mut self.domains[place];
+            if state.epoch != epoch {
+                state.meter.start_epoch();
+                state.epoch.clone_from(&epoch);
+                self.tell_domain(place);
+            }
         }
     }
 
@@ -379,7 +400,7 @@ impl Engine {
         if let Some(monitor) = &self.monitor {
             for gpu in &self.gpus {
                 if let Some(line) = gpu.line {
-                    monitor.refresh_users(line, gpu.claims.len() > 1);
+                    monitor.refresh_users(line, gpu.is_shared());
                 }
             }
         }

@@ -61,6 +61,14 @@ pub(super) struct Claimants {
     pub owners: Vec<Option<Slot>>,
 }
 
+impl GpuState {
+    /// Whether more than one may have to pay, so that it matters who is active.
+    pub fn is_shared(&self) -> bool {
+        let foreign = self.users.iter().any(|(owner, _)| owner.is_none());
+        self.claims.len() + usize::from(foreign) > 1
+    }
+}
+
 impl Engine {
     /// Takes all that the GPU threads have sent.
     pub(super) fn drain_gpus(&mut self) {
@@ -248,7 +256,9 @@ impl Engine {
             claimants.list.push(claimant);
             claimants.owners.push(Some(claim.slot));
         }
-        for &(owner, utilisation) in &gpu.users {
+        let takes_part =
+            |(owner, utilisation): &&(Option<Slot>, u32)| owner.is_some() || *utilisation > 0;
+        for &(owner, utilisation) in gpu.users.iter().filter(takes_part) {
             match claimants.owners.iter().position(|other| *other == owner) {
                 Some(place) => {
                     let claimant = &mut claimants.list[place];

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A job's life: start, more members, end.
-//!
-//! A job starts before its process execs and ends with its last process, also
-//! when its wrapper was killed. Its end is complete when the readings of that
-//! moment are in; a GPU that does not answer delays nobody past [`END_WAIT`].
+//! Commands, and the start of a job: before its process execs, so that no joule
+//! of it is missed. Its end is in [`super::end`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,21 +8,19 @@ use std::time::Duration;
 use crate::clock;
 use crate::jobs::cpu::CpuClaim;
 use crate::jobs::gpus::{self, GpuClaim, GpuIdentity};
-use crate::jobs::{Exit, GpuRequest, JobId, JobSpec, JobState};
+use crate::jobs::{GpuRequest, JobId, JobSpec, JobState};
 use crate::ledger::books::Slot;
 use crate::ledger::{Event, JobRow};
 use crate::units::{BootTime, Emissions, Energy, Power};
 
 use super::core::Engine;
 use super::gpus::{Change, Claim, tie};
-use super::job::{Job, Member, Phase, ReportReply};
-use super::snapshot::{JobMeta, SensorState};
+use super::job::{Job, Member, Phase};
+use super::snapshot::JobMeta;
 use super::{Command, EngineError, Settings, Started};
 
-/// How long an end waits for GPU readings: several counter steps of 0.1 s.
-const END_WAIT: Duration = Duration::from_millis(400);
-/// Ticks that a wrapper has to report an end that was seen without it.
-const GONE_TICKS: u32 = 2;
+/// When a new job's processes are first looked for on its GPUs.
+const FIRST_LOOK_AT_USERS: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Does what a command says. `Stop` is the loop's own.
@@ -83,6 +78,7 @@ impl Engine {
         let slot = self.open_job(spec, claim, at);
         self.claim_gpus(slot, &resolved.claims, at);
         self.refresh_users_of(&resolved.claims);
+        self.users_due = self.users_due.min(at.plus(FIRST_LOOK_AT_USERS));
         self.submit(at);
         self.publish();
         Ok(Started { at, warnings: resolved.problems })
@@ -211,7 +207,7 @@ impl Engine {
         if let Some(monitor) = &self.monitor {
             for gpu in claims.iter().map(|claim| &self.gpus[claim.gpu]) {
                 if let Some(line) = gpu.line {
-                    monitor.refresh_users(line, gpu.claims.len() > 1);
+                    monitor.refresh_users(line, gpu.is_shared());
                 }
             }
         }
@@ -242,226 +238,6 @@ impl Engine {
         };
         job.members.push(Member { pid, wrapper_pid, ended: false, claim });
         Ok(Started { at: job.row.started_at, warnings: Vec::new() })
-    }
-
-    fn end(&mut self, id: &JobId, pid: i32, exit: Exit, at: BootTime, reply: Option<ReportReply>) {
-        let Some(slot) = self.slot_of(id) else {
-            if let Some(reply) = reply {
-                let _ = reply.send(self.show(id));
-            }
-            return;
-        };
-        self.read_local();
-        let Some(job) = self.job_mut(slot) else { return };
-        job.replies.extend(reply);
-        for member in job.members.iter_mut().filter(|member| member.pid == pid) {
-            member.ended = true;
-        }
-        // Several ranks: a failure is the job's, whoever reports last.
-        if !matches!(job.row.exit, Some(Exit::Code(1..) | Exit::Signal(_))) {
-            job.row.exit = Some(exit);
-        }
-        if job.members.iter().any(|member| !member.ended) || has_processes(job) {
-            // The job goes on without this member; whoever asked gets what is known.
-            let replies = std::mem::take(&mut job.replies);
-            self.answer(slot, replies);
-            return;
-        }
-        self.begin_end(slot, at);
-    }
-
-    /// The job's last process has ended: asks for the readings of that moment.
-    pub(super) fn begin_end(&mut self, slot: Slot, at: BootTime) {
-        let claimed: Vec<(usize, Claim)> =
-            (0..self.gpus.len()).filter_map(|gpu| Some((gpu, self.claim_on(gpu, slot)?))).collect();
-        let totals: Vec<Option<Energy>> = self
-            .domains
-            .iter()
-            .map(|domain| domain.split_by_cpu().then_some(domain.total))
-            .collect();
-        self.book_local_uncertainty(slot);
-        let deadline = clock::now().plus(END_WAIT);
-        let Some(job) = self.job_mut(slot) else { return };
-        let waiting: Vec<usize> = claimed.iter().map(|(gpu, _)| *gpu).collect();
-        job.phase = Phase::Ending { waiting, deadline };
-        job.row.exit.get_or_insert(Exit::Unknown);
-        job.row.ended = Some(clock::wall_at(at));
-        job.row.duration = Some(at.since(job.row.started_at));
-        for (place, total) in totals.into_iter().enumerate() {
-            if let (Some(before), Some(total)) = (job.before[place], total) {
-                job.moved[place] = Some(total.saturating_sub(before));
-            }
-        }
-        if claimed.is_empty() {
-            return self.finish(slot);
-        }
-        for (gpu, claim) in claimed {
-            self.change_claim(gpu, Change { at, claim, begins: false });
-            if !self.answers(gpu) {
-                self.settle_unread(gpu);
-            }
-        }
-    }
-
-    /// Whether a GPU can be expected to be read soon.
-    fn answers(&self, gpu: usize) -> bool {
-        let gpu = &self.gpus[gpu];
-        let state = self.domains[gpu.place].state;
-        gpu.line.is_some() && !matches!(state, SensorState::Stalled | SensorState::Lost)
-    }
-
-    /// Ends the waiting of all jobs for a GPU that is not read.
-    pub(super) fn settle_unread(&mut self, gpu: usize) {
-        for slot in (1..self.jobs.len()).map(Slot) {
-            let waits = self.job(slot).is_some_and(
-                |job| matches!(&job.phase, Phase::Ending { waiting, .. } if waiting.contains(&gpu)),
-            );
-            if waits {
-                self.give_up(slot, gpu);
-            }
-        }
-    }
-
-    fn give_up(&mut self, slot: Slot, gpu: usize) {
-        let id = self.domains[self.gpus[gpu].place].domain.id.clone();
-        self.note(
-            slot,
-            format!(
-                "{id} could not be read at the job's end: its energy since the last reading is \
-                 not in the figures"
-            ),
-        );
-        self.drop_claims(gpu, slot);
-        self.gpu_settled(slot, gpu);
-    }
-
-    /// A job's claim on a GPU, made already or still to be made.
-    pub(super) fn claim_on(&self, gpu: usize, slot: Slot) -> Option<Claim> {
-        let gpu = &self.gpus[gpu];
-        let pending = gpu.changes.iter().filter(|change| change.begins).map(|c| c.claim);
-        gpu.claims.iter().copied().chain(pending).find(|claim| claim.slot == slot)
-    }
-
-    /// A GPU's reading of a job's end is in.
-    pub(super) fn gpu_settled(&mut self, slot: Slot, gpu: usize) {
-        let Some(job) = self.job_mut(slot) else { return };
-        if let Phase::Ending { waiting, .. } = &mut job.phase {
-            waiting.retain(|other| *other != gpu);
-            if waiting.is_empty() {
-                self.finish(slot);
-            }
-        }
-    }
-
-    /// Ends the waiting for GPUs that do not answer.
-    pub(super) fn end_overdue(&mut self, now: BootTime) {
-        for slot in 1..self.jobs.len() {
-            let Some(Phase::Ending { waiting, deadline }) =
-                self.jobs[slot].as_ref().map(|job| &job.phase)
-            else {
-                continue;
-            };
-            if now < *deadline {
-                continue;
-            }
-            for gpu in waiting.clone() {
-                self.give_up(Slot(slot), gpu);
-            }
-        }
-    }
-
-    fn drop_claims(&mut self, gpu: usize, slot: Slot) {
-        let gpu = &mut self.gpus[gpu];
-        gpu.claims.retain(|claim| claim.slot != slot);
-        gpu.changes.retain(|change| change.claim.slot != slot);
-        gpu.users.retain(|(owner, _)| *owner != Some(slot));
-    }
-
-    /// The earliest deadline of an ending job.
-    pub(super) fn deadline(&self) -> Option<BootTime> {
-        let deadline = |job: &Job| match job.phase {
-            Phase::Ending { deadline, .. } => Some(deadline),
-            Phase::Running => None,
-        };
-        self.jobs.iter().flatten().filter_map(deadline).min()
-    }
-
-    /// Everything of the job is booked: closes it, tells the ledger, answers.
-    fn finish(&mut self, slot: Slot) {
-        let Some(job) = self.job_mut(slot) else { return };
-        if job.row.state == JobState::Running {
-            job.row.state = JobState::Finished;
-        }
-        let replies = std::mem::take(&mut job.replies);
-        self.books.drain(&mut self.batch.bookings);
-        self.books.close_interval(slot);
-        self.close_piece(slot);
-        self.answer(slot, replies);
-        self.tell_end(slot);
-        for gpu in 0..self.gpus.len() {
-            self.drop_claims(gpu, slot);
-        }
-        self.books.close_account(slot);
-        let Some(mut job) = self.jobs[slot.0].take() else { return };
-        for orphan in self.jobs.iter_mut().flatten().filter(|other| other.parent == Some(slot)) {
-            orphan.parent = job.parent;
-        }
-        for domain in &mut self.domains {
-            if let Some(pending) = domain.pending.jobs.get_mut(slot.0) {
-                *pending = Default::default();
-            }
-        }
-        for member in &mut job.members {
-            if let Some(CpuClaim::Cgroup(cgroup)) = &member.claim
-                && let Err(error) = cgroup.remove()
-            {
-                tracing::debug!(job = %job.row.spec.id, %error, "left the job's cgroup");
-            }
-        }
-        self.keep_finished(job);
-        let now = clock::now();
-        self.submit(now);
-        self.publish();
-    }
-
-    fn tell_end(&mut self, slot: Slot) {
-        let Some(job) = self.jobs[slot.0].as_ref() else { return };
-        let key = job.row.key;
-        self.batch.events.push(Event::Job(Box::new(job.row.clone())));
-        for (place, moved) in job.moved.iter().enumerate() {
-            if let Some(moved) = *moved {
-                let domain = self.domains[place].key;
-                self.batch.events.push(Event::Share { job: key, domain, moved });
-            }
-        }
-    }
-
-    /// Finds jobs whose last process ended without their wrapper saying so: it was
-    /// killed. A wrapper that lives gets time to report.
-    pub(super) fn find_ended(&mut self, now: BootTime) {
-        for slot in 1..self.jobs.len() {
-            let Some(job) = self.jobs[slot].as_mut() else { continue };
-            if job.ending() || has_processes(job) {
-                job.gone_ticks = 0;
-                continue;
-            }
-            job.gone_ticks += 1;
-            let reporting =
-                job.members.iter().any(|member| !member.ended && exists(member.wrapper_pid));
-            if reporting && job.gone_ticks <= GONE_TICKS {
-                continue;
-            }
-            let all_reported = job.members.iter().all(|member| member.ended);
-            if !all_reported {
-                self.note(
-                    Slot(slot),
-                    "the wrapper was gone when the job ended: its exit code is not known, \
-                     its end is known to the second"
-                        .to_owned(),
-                );
-            }
-            self.begin_end(Slot(slot), now);
-        }
     }
 
     /// Adds a remark to a job's record.
@@ -499,19 +275,6 @@ impl Engine {
     pub(super) fn slot_of(&self, id: &JobId) -> Option<Slot> {
         self.jobs.iter().flatten().find(|job| job.row.spec.id == *id).map(|job| job.slot)
     }
-}
-
-/// Whether any process of the job lives; where that cannot be read, it does.
-fn has_processes(job: &Job) -> bool {
-    job.members
-        .iter()
-        .filter_map(|member| member.claim.as_ref())
-        .any(|claim| claim.alive().unwrap_or(true))
-}
-
-fn exists(pid: i32) -> bool {
-    rustix::process::Pid::from_raw(pid)
-        .is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 
 pub(super) fn account_of(accounts: &mut Vec<super::publish::Account>, name: &str) -> usize {

@@ -10,6 +10,7 @@
 mod booking;
 mod core;
 mod domains;
+mod end;
 mod gpus;
 mod job;
 mod life;

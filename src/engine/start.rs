@@ -106,7 +106,7 @@ pub fn start(parts: Parts) -> std::io::Result<Handle> {
         writer,
         batch: Batch::default(),
         last_submit: BootTime::default(),
-        last_users: clock::now(),
+        users_due: clock::now(),
         interval_end: 0,
         told_zones: Vec::new(),
         intensity_view,
