@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::attribution::IdlePolicy;
+use crate::grid;
 
 /// A duration such as `500ms`, `1s`, `5min` or `1h 30min`, within a range.
 pub fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
@@ -50,16 +51,11 @@ pub fn pue(text: &str) -> Result<u32, String> {
     }
 }
 
-/// A zone's code: letters, digits and hyphens. Whether it is known is the
-/// grid's question.
+/// A zone that the shipped table knows, by its own spelling.
 pub fn zone(text: &str) -> Result<String, String> {
-    let fits = (1..=32).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("`{text}` is no zone: write a code such as GB, DE or US-CA"))
-    }
+    grid::table::find(text)
+        .map(|entry| entry.zone.to_string())
+        .map_err(|unknown| unknown.to_string())
 }
 
 /// A policy for idle energy.

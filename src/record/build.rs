@@ -138,8 +138,10 @@ fn provenance(report: &DomainReport) -> &'static str {
 
 fn provenance_of_total(counted: &[&DomainReport]) -> Option<&'static str> {
     let estimated = counted.iter().filter(|one| one.domain.method == Method::Estimate).count();
+    let all_derived = counted.iter().all(|one| !one.exclusive);
     match estimated {
         _ if counted.is_empty() => None,
+        0 if all_derived => Some("derived"),
         0 => Some("measured"),
         all if all == counted.len() => Some("estimated"),
         _ => Some("mixed"),
@@ -233,7 +235,7 @@ fn notes(
 
 /// What was not measured and why; nothing for what is measured by another domain.
 fn missing_note(missing: &Missing) -> Option<String> {
-    if missing.state == "overlap" {
+    if matches!(missing.state.as_str(), "overlap" | "no_device") {
         return None;
     }
     let remedy = missing.remedy.as_ref().map_or(String::new(), |remedy| format!("; {remedy}"));

@@ -121,10 +121,7 @@ fn kind_line(record: &Record, kind: &str) -> Line {
     let domains: Vec<&DomainPart> =
         record.energy.domains.iter().filter(|domain| domain.kind == kind).collect();
     let joules = domains.iter().map(|domain| domain.joules).sum();
-    // Measured domains err independently; one split or one model errs for all.
-    let widths = || domains.iter().map(|domain| domain.uncertainty_joules);
-    let independent = domains.iter().all(|domain| domain.provenance == "measured");
-    let width = if independent { quadrature(widths()) } else { widths().sum() };
+    let width = quadrature(domains.iter().map(|domain| domain.uncertainty_joules));
     let mut remark = kind_provenance(&domains);
     if domains.len() > 1 {
         remark.push_str(&format!(", {} domains", domains.len()));

@@ -215,7 +215,8 @@ pub struct Missing {
     pub source: String,
     /// Which domain, or what part of the source.
     pub what: String,
-    /// One of `absent`, `not_permitted`, `failed`, `lost`, `overlap`, `no_counter`.
+    /// One of `no_device` (there is no such thing here: nothing is missed), `absent`,
+    /// `not_permitted`, `failed`, `lost`, `overlap`, `no_counter`.
     pub state: String,
     /// What happened, in words.
     pub why: String,

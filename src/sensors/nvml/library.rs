@@ -16,9 +16,12 @@ use crate::sensors::{Missing, ReadError, Roots};
 /// Why NVML cannot be used now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// There is no such library: no NVIDIA driver, the usual case.
+    /// There is no such library: no NVIDIA driver.
     #[error("no NVML library: {0}")]
     Absent(String),
+    /// Nor is there a GPU of NVIDIA's on the PCI bus: the usual case.
+    #[error("this machine has no NVIDIA GPU")]
+    NoDevice,
     /// The library is there, its kernel module is not.
     #[error("the NVIDIA driver is not loaded")]
     NotLoaded,
@@ -49,7 +52,8 @@ impl OpenError {
     /// The same for people, with what to do about it.
     pub fn missing(&self) -> Missing {
         let (state, remedy) = match self {
-            OpenError::Absent(_) => ("absent", None),
+            OpenError::Absent(_) => ("absent", Some("install NVIDIA's driver")),
+            OpenError::NoDevice => ("no_device", None),
             OpenError::NotLoaded => ("absent", Some("modprobe nvidia")),
             OpenError::Mismatch => (
                 "failed",
@@ -93,6 +97,16 @@ impl Drop for Session {
     }
 }
 
+/// Whether a device of NVIDIA's (PCI vendor 0x10de) is on the bus; `true` where
+/// that cannot be seen.
+fn has_device(roots: &Roots) -> bool {
+    let Ok(devices) = std::fs::read_dir(roots.sysfs.join("bus/pci/devices")) else { return true };
+    devices.flatten().any(|device| {
+        let vendor = std::fs::read_to_string(device.path().join("vendor"));
+        vendor.is_ok_and(|vendor| vendor.trim() == "0x10de")
+    })
+}
+
 /// NVML, open.
 pub struct Library {
     session: Arc<Session>,
@@ -110,7 +124,10 @@ impl Library {
         if let Some(path) = path {
             builder.lib_path(path.as_os_str());
         }
-        let nvml = builder.init().map_err(OpenError::from_nvml)?;
+        let nvml = builder.init().map_err(|error| match OpenError::from_nvml(error) {
+            OpenError::Absent(_) if path.is_none() && !has_device(roots) => OpenError::NoDevice,
+            error => error,
+        })?;
         let driver_version = nvml.sys_driver_version().unwrap_or_default();
         let session = Arc::new(Session(ManuallyDrop::new(nvml)));
         Ok(Library { session, roots: roots.clone(), driver_version })
