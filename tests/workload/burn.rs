@@ -57,8 +57,8 @@ struct Options {
     /// Wait until this file exists, before anything is burnt
     #[arg(long, value_name = "PATH")]
     start_file: Option<PathBuf>,
-    /// Write pid, times on CLOCK_BOOTTIME and CPU time burnt, as JSON: once at
-    /// the start (with nulls) and once when all is burnt
+    /// Write pid, times on CLOCK_BOOTTIME, and CPU time: used before the start,
+    /// and burnt in all; as JSON, once at the start (with nulls), once when all is burnt
     #[arg(long, value_name = "FILE")]
     stamp: Option<PathBuf>,
     /// Sleep after burning
@@ -73,6 +73,16 @@ struct Options {
     /// End by this signal
     #[arg(long, value_name = "N")]
     signal_self: Option<i32>,
+    /// What --exec hands on to itself
+    #[arg(long, hide = true, value_parser = begin)]
+    begun: Option<Begin>,
+}
+
+/// The start of the work: nanoseconds since boot, and of CPU time used before.
+#[derive(Clone, Copy, Debug)]
+struct Begin {
+    at: u64,
+    cpu: u64,
 }
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -90,18 +100,18 @@ fn main() -> Outcome<()> {
     if let Some(path) = &options.start_file {
         wait_for(path);
     }
-    let start = now();
-    stamp(&options, start, None)?;
+    let begin = options.begun.unwrap_or(Begin { at: now(), cpu: cpu_time().as_nanos() as u64 });
+    stamp(&options, begin, None)?;
     let mut burnt = Duration::ZERO;
     for _ in 0..options.children {
         burnt += run_child(options.each, options.orphan_children, options.ignore_sigchld)?;
     }
     if options.exec {
         burn(options.cpu / 2);
-        return Err(again().into());
+        return Err(again(begin).into());
     }
     burn(options.cpu);
-    stamp(&options, start, Some(burnt + cpu_time()))?;
+    stamp(&options, begin, Some(burnt + cpu_time()))?;
     options.sleep.map(std::thread::sleep);
     if let Some(path) = &options.until_file {
         wait_for(path);
@@ -114,7 +124,7 @@ fn main() -> Outcome<()> {
 
 /// True in the wrapper, after its last descendant has ended; false in the child.
 fn become_wrapper() -> Outcome<bool> {
-    // A subreaper stays one; the pid says which, and every Some does.
+    // Any `Some` means "on" to the kernel.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let ForkResult::Parent { child } = branch()? else { return Ok(false) };
     println!("{child}");
@@ -188,11 +198,12 @@ fn say(write: OwnedFd) -> Outcome<Duration> {
 
 /// The same program in the same process, without `--exec`. The CPU clock of the
 /// process runs on, so that it burns the rest.
-fn again() -> std::io::Error {
+fn again(begin: Begin) -> std::io::Error {
     let arguments = std::env::args_os().skip(1);
     let shapes = ["--exec", "--double-fork", "--setsid", "--subreaper"];
     let rest = arguments.filter(|argument| !shapes.iter().any(|shape| argument == shape));
-    Command::new("/proc/self/exe").args(rest).exec()
+    let begun = format!("{},{}", begin.at, begin.cpu);
+    Command::new("/proc/self/exe").args(rest).args(["--begun", &begun]).exec()
 }
 
 fn branch() -> Outcome<ForkResult> {
@@ -211,8 +222,8 @@ fn cpu_time() -> Duration {
 }
 
 /// Nanoseconds since boot.
-fn now() -> u128 {
-    duration(ClockId::Boottime).as_nanos()
+fn now() -> u64 {
+    duration(ClockId::Boottime).as_nanos() as u64
 }
 
 fn duration(clock: ClockId) -> Duration {
@@ -221,12 +232,13 @@ fn duration(clock: ClockId) -> Duration {
 }
 
 /// Written aside and moved into place, so that a reader never sees half of it.
-fn stamp(options: &Options, start: u128, burnt: Option<Duration>) -> Outcome<()> {
+fn stamp(options: &Options, begin: Begin, burnt: Option<Duration>) -> Outcome<()> {
     let Some(path) = &options.stamp else { return Ok(()) };
     let json = serde_json::json!({
         "pid": Pid::this().as_raw(),
-        "start_ns": u64::try_from(start)?,
-        "end_ns": burnt.map(|_| u64::try_from(now())).transpose()?,
+        "start_ns": begin.at,
+        "cpu_before_ns": begin.cpu,
+        "end_ns": burnt.map(|_| now()),
         "cpu_ns": burnt.map(|burnt| u64::try_from(burnt.as_nanos())).transpose()?,
     });
     let aside = path.with_extension("new");
@@ -239,6 +251,12 @@ fn wait_for(path: &Path) {
     while !path.exists() {
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+fn begin(text: &str) -> Result<Begin, String> {
+    let (at, cpu) = text.split_once(',').ok_or("two numbers")?;
+    let number = |text: &str| text.parse::<u64>().map_err(|error| error.to_string());
+    Ok(Begin { at: number(at)?, cpu: number(cpu)? })
 }
 
 fn time(text: &str) -> Result<Duration, String> {
