@@ -20,8 +20,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Burns a known CPU time and says how much that was.
 ///
-/// The order is: become a wrapper (--subreaper), change shape (--double-fork,
-/// --setsid), wait for --start-file, stamp the start, run --children, burn --cpu,
+/// The order is: become a wrapper (--subreaper), wait for --start-file, change
+/// shape (--double-fork, --setsid), stamp the start, run --children, burn --cpu,
 /// stamp the end, --sleep, wait for --until-file, then end as --signal-self or
 /// --exit say. Times are written 1.5s, 20ms, 300us.
 #[derive(Debug, Parser)]
@@ -96,10 +96,10 @@ fn main() -> Outcome<()> {
         // SAFETY: SIG_IGN runs no code of ours.
         unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }?;
     }
-    change_shape(&options)?;
     if let Some(path) = &options.start_file {
         wait_for(path);
     }
+    change_shape(&options)?;
     let begin = options.begun.unwrap_or(Begin { at: now(), cpu: cpu_time().as_nanos() as u64 });
     stamp(&options, begin, None)?;
     let mut burnt = Duration::ZERO;
@@ -112,7 +112,9 @@ fn main() -> Outcome<()> {
     }
     burn(options.cpu);
     stamp(&options, begin, Some(burnt + cpu_time()))?;
-    options.sleep.map(std::thread::sleep);
+    if let Some(time) = options.sleep {
+        std::thread::sleep(time);
+    }
     if let Some(path) = &options.until_file {
         wait_for(path);
     }
@@ -247,8 +249,13 @@ fn stamp(options: &Options, begin: Begin, burnt: Option<Duration>) -> Outcome<()
     Ok(())
 }
 
+/// Waits for a file; ends where its folder is gone, for then so is whoever was
+/// to make it.
 fn wait_for(path: &Path) {
     while !path.exists() {
+        if !path.parent().is_none_or(Path::exists) {
+            std::process::exit(1);
+        }
         std::thread::sleep(Duration::from_millis(2));
     }
 }
