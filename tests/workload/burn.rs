@@ -100,23 +100,26 @@ fn main() -> Outcome<()> {
         wait_for(path);
     }
     change_shape(&options)?;
-    let begin = options.begun.unwrap_or(Begin { at: now(), cpu: cpu_time().as_nanos() as u64 });
-    stamp(&options, begin, None)?;
+    let start = options.begun.unwrap_or(Begin { at: now(), cpu: cpu_time().as_nanos() as u64 });
+    stamp(&options, start, None)?;
     let mut burnt = Duration::ZERO;
     for _ in 0..options.children {
         burnt += run_child(options.each, options.orphan_children, options.ignore_sigchld)?;
     }
     if options.exec {
         burn(options.cpu / 2);
-        return Err(again(begin).into());
+        return Err(again(start).into());
     }
     burn(options.cpu);
-    stamp(&options, begin, Some(burnt + cpu_time()))?;
+    stamp(&options, start, Some(burnt + cpu_time()))?;
     if let Some(time) = options.sleep {
         std::thread::sleep(time);
     }
     if let Some(path) = &options.until_file {
         wait_for(path);
+    }
+    if options.sleep.is_some() || options.until_file.is_some() {
+        stamp(&options, start, Some(burnt + cpu_time()))?;
     }
     if let Some(number) = options.signal_self {
         raise(Signal::try_from(number)?)?;
