@@ -69,6 +69,8 @@ pub struct Process {
     pub(super) mark: u64,
     /// Its parent was there, so that we know for good whose descendant it is.
     settled: bool,
+    /// It was found gone after the scan that read it.
+    ended: bool,
 }
 
 /// All processes, sorted by pid.
@@ -152,7 +154,7 @@ impl ProcessTable {
 
     /// The process with this id, as of its last read.
     pub fn get(&self, pid: i32) -> Option<&Process> {
-        self.find(pid).map(|index| &self.processes[index])
+        self.find(pid).map(|index| &self.processes[index]).filter(|process| !process.ended)
     }
 
     pub(super) fn find(&self, pid: i32) -> Option<usize> {
@@ -178,6 +180,9 @@ impl ProcessTable {
         mark: u64,
     ) -> Result<Option<Process>, TableError> {
         let known = self.processes[index];
+        if known.ended {
+            return Ok(None);
+        }
         let mut process = known;
         if known.order <= order.max(self.scan_start) {
             match self.read(known.pid)? {
@@ -186,6 +191,7 @@ impl ProcessTable {
                 // still name it as their parent: have all read next time.
                 _ => {
                     self.read_all = true;
+                    self.processes[index].ended = true;
                     return Ok(None);
                 }
             }
@@ -330,6 +336,7 @@ fn parse(pid: i32, text: &[u8]) -> Option<Process> {
         watched: false,
         mark: 0,
         settled: false,
+        ended: false,
     })
 }
 

@@ -188,7 +188,10 @@ impl TreeClaim {
                 continue;
             }
             let mut next = self.found.len();
-            if let Some(process) = table.claim(index, 0, mark)? {
+            // What is not below the first may have been a moment ago, and have
+            // been reaped into what is found already: it is read again.
+            let order = if next == 0 { 0 } else { u64::MAX };
+            if let Some(process) = table.claim(index, order, mark)? {
                 self.found.push(Member::of(&process, self.wrapper));
             }
             while let Some(parent) = self.found.get(next).copied() {
@@ -251,3 +254,6 @@ impl Member {
         wrapper == Some((self.pid, self.start))
     }
 }
+
+#[cfg(test)]
+mod tests;

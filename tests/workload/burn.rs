@@ -20,8 +20,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Burns a known CPU time and says how much that was.
 ///
-/// The order is: become a wrapper (--subreaper), change shape (--double-fork,
-/// --setsid), wait for --start-file, stamp the start, run --children, burn --cpu,
+/// The order is: become a wrapper (--subreaper), wait for --start-file, change
+/// shape (--double-fork, --setsid), stamp the start, run --children, burn --cpu,
 /// stamp the end, --sleep, wait for --until-file, then end as --signal-self or
 /// --exit say. Times are written 1.5s, 20ms, 300us.
 #[derive(Debug, Parser)]
@@ -57,8 +57,8 @@ struct Options {
     /// Wait until this file exists, before anything is burnt
     #[arg(long, value_name = "PATH")]
     start_file: Option<PathBuf>,
-    /// Write pid, times on CLOCK_BOOTTIME and CPU time burnt, as JSON: once at
-    /// the start (with nulls) and once when all is burnt
+    /// Write pid, times on CLOCK_BOOTTIME, and CPU time: used before the start,
+    /// and burnt in all; as JSON, once at the start (with nulls), once when all is burnt
     #[arg(long, value_name = "FILE")]
     stamp: Option<PathBuf>,
     /// Sleep after burning
@@ -73,6 +73,16 @@ struct Options {
     /// End by this signal
     #[arg(long, value_name = "N")]
     signal_self: Option<i32>,
+    /// What --exec hands on to itself
+    #[arg(long, hide = true, value_parser = begin)]
+    begun: Option<Begin>,
+}
+
+/// The start of the work: nanoseconds since boot, and of CPU time used before.
+#[derive(Clone, Copy, Debug)]
+struct Begin {
+    at: u64,
+    cpu: u64,
 }
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -86,11 +96,11 @@ fn main() -> Outcome<()> {
         // SAFETY: SIG_IGN runs no code of ours.
         unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }?;
     }
-    change_shape(&options)?;
     if let Some(path) = &options.start_file {
         wait_for(path);
     }
-    let start = now();
+    change_shape(&options)?;
+    let start = options.begun.unwrap_or(Begin { at: now(), cpu: cpu_time().as_nanos() as u64 });
     stamp(&options, start, None)?;
     let mut burnt = Duration::ZERO;
     for _ in 0..options.children {
@@ -98,7 +108,7 @@ fn main() -> Outcome<()> {
     }
     if options.exec {
         burn(options.cpu / 2);
-        return Err(again().into());
+        return Err(again(start).into());
     }
     burn(options.cpu);
     stamp(&options, start, Some(burnt + cpu_time()))?;
@@ -119,7 +129,7 @@ fn main() -> Outcome<()> {
 
 /// True in the wrapper, after its last descendant has ended; false in the child.
 fn become_wrapper() -> Outcome<bool> {
-    // A subreaper stays one; the pid says which, and every Some does.
+    // Any `Some` means "on" to the kernel.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let ForkResult::Parent { child } = branch()? else { return Ok(false) };
     println!("{child}");
@@ -193,11 +203,12 @@ fn say(write: OwnedFd) -> Outcome<Duration> {
 
 /// The same program in the same process, without `--exec`. The CPU clock of the
 /// process runs on, so that it burns the rest.
-fn again() -> std::io::Error {
+fn again(begin: Begin) -> std::io::Error {
     let arguments = std::env::args_os().skip(1);
     let shapes = ["--exec", "--double-fork", "--setsid", "--subreaper"];
     let rest = arguments.filter(|argument| !shapes.iter().any(|shape| argument == shape));
-    Command::new("/proc/self/exe").args(rest).exec()
+    let begun = format!("{},{}", begin.at, begin.cpu);
+    Command::new("/proc/self/exe").args(rest).args(["--begun", &begun]).exec()
 }
 
 fn branch() -> Outcome<ForkResult> {
@@ -216,8 +227,8 @@ fn cpu_time() -> Duration {
 }
 
 /// Nanoseconds since boot.
-fn now() -> u128 {
-    duration(ClockId::Boottime).as_nanos()
+fn now() -> u64 {
+    duration(ClockId::Boottime).as_nanos() as u64
 }
 
 fn duration(clock: ClockId) -> Duration {
@@ -226,12 +237,13 @@ fn duration(clock: ClockId) -> Duration {
 }
 
 /// Written aside and moved into place, so that a reader never sees half of it.
-fn stamp(options: &Options, start: u128, burnt: Option<Duration>) -> Outcome<()> {
+fn stamp(options: &Options, begin: Begin, burnt: Option<Duration>) -> Outcome<()> {
     let Some(path) = &options.stamp else { return Ok(()) };
     let json = serde_json::json!({
         "pid": Pid::this().as_raw(),
-        "start_ns": u64::try_from(start)?,
-        "end_ns": burnt.map(|_| u64::try_from(now())).transpose()?,
+        "start_ns": begin.at,
+        "cpu_before_ns": begin.cpu,
+        "end_ns": burnt.map(|_| now()),
         "cpu_ns": burnt.map(|burnt| u64::try_from(burnt.as_nanos())).transpose()?,
     });
     let aside = path.with_extension("new");
@@ -240,10 +252,21 @@ fn stamp(options: &Options, start: u128, burnt: Option<Duration>) -> Outcome<()>
     Ok(())
 }
 
+/// Waits for a file; ends where its folder is gone, for then so is whoever was
+/// to make it.
 fn wait_for(path: &Path) {
     while !path.exists() {
+        if !path.parent().is_none_or(Path::exists) {
+            std::process::exit(1);
+        }
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+fn begin(text: &str) -> Result<Begin, String> {
+    let (at, cpu) = text.split_once(',').ok_or("two numbers")?;
+    let number = |text: &str| text.parse::<u64>().map_err(|error| error.to_string());
+    Ok(Begin { at: number(at)?, cpu: number(cpu)? })
 }
 
 fn time(text: &str) -> Result<Duration, String> {
