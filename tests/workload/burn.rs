@@ -254,9 +254,13 @@ fn stamp(options: &Options, begin: Begin, burnt: Option<Duration>) -> Outcome<()
 
 /// Waits for a file; ends where its folder is gone, for then so is whoever was
 /// to make it.
+/// Waits for a file; gives up with its folder, or after minutes: a workload must
+/// not outlive the test that forgot it.
 fn wait_for(path: &Path) {
+    let begin = duration(ClockId::Boottime);
     while !path.exists() {
-        if !path.parent().is_none_or(Path::exists) {
+        let forgotten = duration(ClockId::Boottime) - begin > Duration::from_secs(300);
+        if forgotten || !path.parent().is_none_or(Path::exists) {
             std::process::exit(1);
         }
         std::thread::sleep(Duration::from_millis(2));
