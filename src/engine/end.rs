@@ -209,9 +209,17 @@ impl Engine {
             }
         }
         self.keep_finished(job);
-        let now = clock::now();
-        self.submit(now);
-        self.publish();
+        self.unsaid_end = true;
+    }
+
+    /// Tells the ledger and the exporters of jobs that ended. Never from within an
+    /// end: a delta may be booked by half then, and the counter's mark, which is
+    /// past it all, must not get to the ledger before the rest.
+    pub(super) fn tell_ends(&mut self) {
+        if std::mem::take(&mut self.unsaid_end) {
+            self.submit(clock::now());
+            self.publish();
+        }
     }
 
     fn tell_end(&mut self, slot: Slot) {

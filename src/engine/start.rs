@@ -109,6 +109,7 @@ pub fn start(parts: Parts) -> std::io::Result<Handle> {
         books: Books::new(),
         writer,
         batch: Batch::default(),
+        unsaid_end: false,
         last_submit: BootTime::default(),
         users_due: clock::now(),
         interval_end: 0,
