@@ -77,6 +77,8 @@ pub(super) struct Engine {
     pub books: Books,
     pub writer: Option<Writer>,
     pub batch: Batch,
+    /// Whether a job ended that the ledger and exporters are still to be told of.
+    pub unsaid_end: bool,
     pub last_submit: BootTime,
     pub users_due: BootTime,
     pub interval_end: i64,
@@ -119,6 +121,7 @@ impl Engine {
             }
             self.drain_gpus();
             self.end_overdue(clock::now());
+            self.tell_ends();
         }
     }
 

@@ -209,9 +209,17 @@ impl Engine {
             }
         }
         self.keep_finished(job);
-        let now = clock::now();
-        self.submit(now);
-        self.publish();
+        self.unsaid_end = true;
+    }
+
+    /// Tells the ledger and the exporters of jobs that ended. Never from within an
+    /// end: a delta may be booked by half then, and the counter's mark, which is
+    /// past it all, must not get to the ledger before the rest.
+    pub(super) fn tell_ends(&mut self) {
+        if std::mem::take(&mut self.unsaid_end) {
+            self.submit(clock::now());
+            self.publish();
+        }
     }
 
     fn tell_end(&mut self, slot: Slot) {
@@ -242,15 +250,24 @@ impl Engine {
                 continue;
             }
             let all_reported = job.members.iter().all(|member| member.ended);
-            if !all_reported {
-                self.note(
-                    Slot(slot),
+            let (at, how) = match job.ended_between {
+                // Within half of that time, whenever it was: so the energy's
+                // uncertainty, where it is cut by time, is all of the smaller part.
+                Some((from, to)) => (
+                    from.plus(to.since(from) / 2),
+                    "the job ended while the daemon was away and its wrapper could not say when: \
+                     its exit code is not known, its end is taken in the middle of that time",
+                ),
+                None => (
+                    now,
                     "the wrapper was gone when the job ended: its exit code is not known, \
-                     its end is known to the second"
-                        .to_owned(),
-                );
+                     its end is known to the second",
+                ),
+            };
+            if !all_reported {
+                self.note(Slot(slot), how.to_owned());
             }
-            self.begin_end(Slot(slot), now);
+            self.begin_end(Slot(slot), at);
         }
     }
 }

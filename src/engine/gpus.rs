@@ -149,6 +149,9 @@ impl Engine {
     fn gpu_reading(&mut self, gpu: usize, result: Result<Reading, ReadError>) {
         let Some(state) = self.gpus.get(gpu) else { return };
         let place = state.place;
+        if self.awaits_end(gpu) {
+            return;
+        }
         if let Some(delta) = self.domains[place].take(result, self.settings.period) {
             self.gpu_delta(gpu, delta, Energy::ZERO);
         }

@@ -80,6 +80,8 @@ pub(super) struct Job {
     pub gone_ticks: u32,
     /// Whether it was taken up from the ledger after a restart.
     pub resumed: bool,
+    /// It ended while the daemon was away: after the first, before the second.
+    pub ended_between: Option<(BootTime, BootTime)>,
 }
 
 impl Job {

@@ -175,6 +175,7 @@ impl Engine {
             notes: Vec::new(),
             gone_ticks: 0,
             resumed: false,
+            ended_between: None,
             row,
         };
         job.resize(self.domains.len());

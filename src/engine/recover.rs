@@ -18,6 +18,7 @@ use crate::sensors::Kind;
 use crate::units::{BootTime, Emissions, Energy};
 
 use super::core::Engine;
+use super::job::Job;
 use super::publish::{Account, Finished};
 use super::snapshot::JobMeta;
 
@@ -126,7 +127,9 @@ impl Engine {
         }
     }
 
-    fn resume_job(&mut self, job: RunningJob, claim: CpuClaim) {
+    fn resume_job(&mut self, job: RunningJob, mut claim: CpuClaim) {
+        self.await_domains(&job);
+        let runs = self.still_runs(&mut claim);
         let slot = self.add_job(job.row, claim);
         for line in &job.lines {
             self.restore_line(slot, line, true);
@@ -139,15 +142,18 @@ impl Engine {
             .iter()
             .filter_map(|(key, total)| Some((self.place_of_key(*key)?, *total)))
             .collect();
-        let away = self.away_since.map(|since| clock::now().since(since));
+        let now = clock::now();
+        let since = self.away_since.unwrap_or(now);
         let Some(resumed) = self.job_mut(slot) else { return };
         resumed.cpu_used = job.cpu_microseconds.unwrap_or(0);
         resumed.resumed = true;
         resumed.notes = job.notes;
+        resumed.ended_between = (!runs).then_some((since, now));
         for (place, total) in before {
             resumed.before[place] = Some(total);
         }
-        if let Some(away) = away.filter(|away| *away >= REMARKABLE) {
+        let away = now.since(since);
+        if away >= REMARKABLE {
             let note = format!(
                 "the daemon was away for {:.1} s until {}: what the counters moved in that \
                  time is booked from their values before and after",
@@ -156,6 +162,39 @@ impl Engine {
             );
             self.note(slot, note);
         }
+    }
+
+    /// Adds the domains of a job that no sensor has shown yet: the GPUs' library is
+    /// opened later, and what the job used of them stands in the ledger.
+    fn await_domains(&mut self, job: &RunningJob) {
+        let lines = job.lines.iter().chain(&job.nested).map(|line| line.domain);
+        for key in lines.chain(job.before.iter().map(|(key, _)| *key)) {
+            if self.place_of_key(key).is_some() {
+                continue;
+            }
+            let known = self.recovered.domains.values().find(|known| known.key == key);
+            let Some(known) = known else { continue };
+            let epoch = known.mark.as_ref().map_or_else(String::new, |mark| mark.epoch.clone());
+            self.place_of(known.domain.clone(), &epoch);
+        }
+    }
+
+    /// Whether a process of the job lives; where that cannot be read, it does.
+    fn still_runs(&mut self, claim: &mut CpuClaim) -> bool {
+        let Some(processes) = self.processes.as_mut() else { return true };
+        if claim.needs_processes()
+            && (processes.scan_all().is_err() || claim.used(processes).is_err())
+        {
+            return true;
+        }
+        claim.alive().unwrap_or(true)
+    }
+
+    /// Whether what a GPU drew has to wait until it is known when a job that used it
+    /// ended: it ended while the daemon was away, and its wrapper may tell.
+    pub(super) fn awaits_end(&self, gpu: usize) -> bool {
+        let unknown = |job: &Job| job.ended_between.is_some() && !job.ending();
+        self.jobs.iter().flatten().any(|job| unknown(job) && self.claim_on(gpu, job.slot).is_some())
     }
 
     /// Puts a line of the ledger back into a job's inclusive figures.

@@ -31,6 +31,9 @@ use super::{Command, Handle, Settings};
 const COMMANDS: usize = 256;
 /// Readings of GPU threads that may wait for a tick: 64 GPUs for some seconds.
 const GPU_EVENTS: usize = 1024;
+/// How long jobs that are taken up wait for their GPUs. The driver is open, as they
+/// use it: it does not take the seconds of a first start.
+const RESUME_WAIT: Duration = Duration::from_secs(2);
 /// The engine's stack: no recursion, no large values on it.
 const STACK: usize = 256 * 1024;
 
@@ -68,11 +71,12 @@ pub fn start(parts: Parts) -> std::io::Result<Handle> {
     // A full queue needs no wake-up: the engine is awake then.
     let wake = Box::new(move || drop(waker.try_send(Command::Wake)));
     let monitor = GpuMonitor::start(options, gpu_sender, wake)?;
-    monitor.wait_ready(parts.wait_for_gpus);
     let (writer, mut recovered) = match parts.ledger {
         Some((writer, recovered)) => (Some(writer), recovered),
         None => (None, Recovered { next_domain: 1, next_job: 1, ..Recovered::default() }),
     };
+    let resume_wait = if recovered.running.is_empty() { Duration::ZERO } else { RESUME_WAIT };
+    monitor.wait_ready(parts.wait_for_gpus.max(resume_wait));
     let boot_id = boot_id(&parts.roots);
     let intensity_view = view_of(&(parts.settings.intensity)(parts.settings.zone.as_deref()));
     let mut engine = Engine {
@@ -105,6 +109,7 @@ pub fn start(parts: Parts) -> std::io::Result<Handle> {
         books: Books::new(),
         writer,
         batch: Batch::default(),
+        unsaid_end: false,
         last_submit: BootTime::default(),
         users_due: clock::now(),
         interval_end: 0,

@@ -73,14 +73,27 @@ impl Rig {
 
     /// `aimeter run ARGS -- COMMAND`, whose record comes back.
     pub fn run(&self, args: &[&str], command: &[&str]) -> Run {
+        self.start(args, command).finish()
+    }
+
+    /// Starts `aimeter run ARGS -- COMMAND`.
+    pub fn start(&self, args: &[&str], command: &[&str]) -> Wrapped {
+        self.start_with(args, command, |_| {})
+    }
+
+    /// The same, after a change to how the wrapper is started.
+    pub fn start_with(
+        &self,
+        args: &[&str],
+        command: &[&str],
+        change: impl FnOnce(&mut Command),
+    ) -> Wrapped {
         let json = self.path(&format!("record-{}.json", unique()));
         let mut run = self.aimeter("run");
         run.arg("--json").arg(&json).args(args).arg("--").args(command);
-        let output = run.output().expect("the binary");
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        let text = std::fs::read_to_string(&json)
-            .unwrap_or_else(|error| panic!("no record: {error}\n{stderr}"));
-        Run { record: serde_json::from_str(&text).expect("a JSON record"), stderr, output }
+        run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        change(&mut run);
+        Wrapped { child: run.spawn().expect("the binary"), json }
     }
 
     /// Starts `aimeter daemon` and waits until it is ready.
@@ -125,6 +138,29 @@ impl Rig {
         let path = self.path("state").join("ledger.db");
         rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)
             .expect("the ledger")
+    }
+}
+
+/// A running `aimeter run`.
+pub struct Wrapped {
+    pub child: Child,
+    json: PathBuf,
+}
+
+impl Wrapped {
+    /// Waits for its end; its record must be there.
+    pub fn finish(self) -> Run {
+        let (output, record) = self.end();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let record = record.unwrap_or_else(|| panic!("no record\n{stderr}"));
+        Run { record, stderr, output }
+    }
+
+    /// Waits for its end, with or without a record.
+    pub fn end(self) -> (std::process::Output, Option<Value>) {
+        let output = self.child.wait_with_output().expect("its end");
+        let text = std::fs::read_to_string(&self.json).ok();
+        (output, text.map(|text| serde_json::from_str(&text).expect("a JSON record")))
     }
 }
 

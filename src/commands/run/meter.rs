@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::clock;
 use crate::commands::start;
 use crate::engine::{self, Command, EngineError, Handle, Parts};
 use crate::jobs::{Exit, JobId, JobSpec};
@@ -28,6 +29,9 @@ use super::identity::Identity;
 const START_WAIT: Duration = Duration::from_secs(2);
 /// The most that a job's end waits for its record: some steps of a GPU's counter.
 const END_WAIT: Duration = Duration::from_secs(3);
+/// Between two tries to reach a daemon at the end, and the least time for one.
+const RETRY: Duration = Duration::from_millis(50);
+const LEAST_WAIT: Duration = Duration::from_millis(500);
 /// The most that a standalone start waits for NVML, whose own initialisation may
 /// take seconds without persistence mode.
 const NVML_WAIT: Duration = Duration::from_secs(10);
@@ -37,8 +41,8 @@ pub struct Meter {
     by: By,
     job: JobId,
     pid: i32,
-    /// Where a daemon answers, to be asked again if it was restarted meanwhile.
-    sockets: Vec<PathBuf>,
+    /// Whether a daemon meters, which may be restarted and come back.
+    daemon: bool,
     roots: Roots,
     remarks: Vec<String>,
 }
@@ -71,18 +75,17 @@ impl Meter {
             by: By::Nobody,
             job: spec.id.clone(),
             pid: spec.pid,
-            sockets: run.options.client_sockets(),
+            daemon: false,
             roots: run.options.roots.clone(),
             remarks: identity.warning.iter().chain(&run.config_problem).cloned().collect(),
         };
-        if run.args.standalone {
-            meter.sockets.clear();
-        }
-        for socket in meter.sockets.clone() {
+        let sockets = if run.args.standalone { Vec::new() } else { run.options.client_sockets() };
+        for socket in sockets {
             match Client::connect(&socket) {
                 Ok(client) => {
                     meter.start_with(client, identity, &spec)?;
                     if !matches!(meter.by, By::Nobody) {
+                        meter.daemon = true;
                         return Ok(meter);
                     }
                 }
@@ -90,7 +93,6 @@ impl Meter {
                 Err(error) => meter.remarks.push(error.to_string()),
             }
         }
-        meter.sockets.clear();
         meter.start_own(run, identity, spec)?;
         Ok(meter)
     }
@@ -174,7 +176,7 @@ impl Meter {
 
     /// The command could not be run after all.
     pub fn cancel(self, exit: Exit) {
-        let at = crate::clock::now();
+        let at = clock::now();
         match self.by {
             By::Client { mut client, .. } => {
                 // A daemon that is lost finds out by itself.
@@ -189,8 +191,9 @@ impl Meter {
         let mut finished = Finished { record: None, remarks: self.remarks };
         match self.by {
             By::Client { client, member } => {
-                let end = End { job: &self.job, pid: self.pid, outcome };
-                end.tell(client, member, wanted, &self.sockets, &mut finished);
+                let patience = if self.daemon { END_WAIT } else { Duration::ZERO };
+                let end = End { patience, job: &self.job, pid: self.pid, outcome };
+                end.tell(client, member, wanted, &mut finished);
             }
             By::Own { engine, server } => {
                 let (reply, report) = oneshot::channel();
@@ -222,43 +225,49 @@ impl Meter {
 
 /// The end of a job as a daemon is told of it.
 struct End<'a> {
+    /// How long to go on where nobody answers.
+    patience: Duration,
     job: &'a JobId,
     pid: i32,
     outcome: &'a Outcome,
 }
 
 impl End<'_> {
-    fn tell(
-        &self,
-        mut client: Client,
-        member: bool,
-        wanted: bool,
-        sockets: &[PathBuf],
-        finished: &mut Finished,
-    ) {
+    fn tell(&self, mut client: Client, member: bool, wanted: bool, finished: &mut Finished) {
         let (exit, at) = (self.outcome.exit, self.outcome.ended);
         if member || !wanted {
-            if let Err(error) = client.end_quietly(self.job, self.pid, exit, at) {
+            let told = self.insist(|_| client.end_quietly(self.job, self.pid, exit, at));
+            if let Err(error) = told {
                 finished.remarks.push(error.to_string());
             } else if member {
                 finished.remarks.push(format!("part of job {}", self.job));
             }
             return;
         }
-        let mut answer = client.end(self.job, self.pid, exit, at, END_WAIT);
-        if matches!(answer, Err(ClientError::Lost(_))) {
-            // The daemon may have been started anew: it has taken the job up.
-            let again = sockets.iter().find_map(|socket| Client::connect(socket).ok());
-            if let Some(mut client) = again {
-                answer = client.end(self.job, self.pid, exit, at, END_WAIT);
-            }
-        }
-        match answer {
+        match self.insist(|wait| client.end(self.job, self.pid, exit, at, wait)) {
             Ok(record) => finished.record = Some(record),
             Err(error) => finished.remarks.push(format!(
-                "{error}; the job's energy is in the daemon's ledger: aimeter show {}",
+                "{error}; once it runs again, the job's energy is in its ledger: aimeter show {}",
                 self.job
             )),
+        }
+    }
+
+    /// Asks until there is an answer or the time is over: a daemon that is being
+    /// started anew takes the job up.
+    fn insist<T>(
+        &self,
+        mut ask: impl FnMut(Duration) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        let deadline = clock::now().plus(self.patience);
+        loop {
+            let left = deadline.since(clock::now());
+            match ask(left.max(LEAST_WAIT)) {
+                Err(ClientError::Lost(_) | ClientError::Unreachable { .. }) if !left.is_zero() => {
+                    std::thread::sleep(RETRY.min(left));
+                }
+                answer => return answer,
+            }
         }
     }
 }
