@@ -43,12 +43,14 @@ impl Engine {
             Command::Sensors(reply) => {
                 let _ = reply.send(self.sensor_list());
             }
-            Command::GpuRelease(reply) => {
-                if let Some(monitor) = &self.monitor {
+            Command::GpuRelease(reply) => match &self.monitor {
+                Some(monitor) => {
                     monitor.release();
+                    // Answered when NVML is shut down: before, no GPU can be reset.
+                    self.releases.push(reply);
                 }
-                let _ = reply.send(());
-            }
+                None => drop(reply.send(Err(EngineError::Stopped))),
+            },
             Command::GpuReclaim(reply) => {
                 if let Some(monitor) = &self.monitor {
                     monitor.reclaim();
