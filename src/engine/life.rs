@@ -105,8 +105,12 @@ impl Engine {
             pue_thousandths,
             spec,
         };
+        let key = row.key;
         let slot = self.add_job(row, claim);
         self.tell_intensity(slot);
+        for missing in self.gpu_missing.iter().chain(&self.local_missing) {
+            self.batch.events.push(Event::Missing { job: key, missing: missing.clone() });
+        }
         for place in 0..self.domains.len() {
             if self.domains[place].split_by_cpu() {
                 let total = self.domains[place].total;
