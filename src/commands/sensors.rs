@@ -115,6 +115,9 @@ fn step(microjoules: u64) -> String {
 fn seconds(time: Option<f64>) -> String {
     match time.and_then(|time| Duration::try_from_secs_f64(time).ok()) {
         None => "-".into(),
+        Some(time) if time < Duration::from_millis(10) => {
+            format!("{} ms", (time.as_secs_f64() * 1e4).round() / 10.0)
+        }
         Some(time) if time < Duration::from_secs(1) => format!("{} ms", time.as_millis()),
         Some(time) if time < Duration::from_secs(120) => format!("{:.1} s", time.as_secs_f64()),
         Some(time) if time < Duration::from_secs(7_200) => format!("{} min", time.as_secs() / 60),
