@@ -106,6 +106,8 @@ impl Engine {
                 self.tick(now);
                 next = self.after(next, now);
             }
+            // A period that was made shorter holds at once.
+            next = next.min(clock::now().plus(self.settings.period));
             let until = self.deadline().map_or(next, |deadline| deadline.min(next));
             let wait = until.since(clock::now());
             match self.commands.recv_timeout(wait) {
