@@ -89,7 +89,7 @@ fn jobs_and_show_read_while_the_daemon_writes() {
         assert_eq!((code, err.as_str()), (Some(0), ""));
         let list = json(&out);
         // The ledger is a moment behind the daemon.
-        let Some(listed) = list.as_array().unwrap().first() else { return None };
+        let listed = list.as_array().unwrap().first()?;
         assert_eq!(listed["id"], "watched");
         assert_eq!(listed["state"], "running");
         assert_eq!(fields(listed), documented_fields("## `aimeter jobs --json`"));

@@ -84,13 +84,6 @@ impl Prometheus {
         series.iter().map(last).collect()
     }
 
-    /// The value of an expression that gives one number.
-    pub fn number(&self, expression: &str) -> f64 {
-        let result = self.query(expression);
-        assert_eq!(result.len(), 1, "{expression}: {result:?}");
-        number(&result[0]["value"][1])
-    }
-
     /// Waits for a scrape that began after this call; its moment.
     pub fn next_scrape(&self) -> f64 {
         let newest = || self.last("aimeter_ticks_total").first().map(|last| last.at);
