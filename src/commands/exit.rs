@@ -62,8 +62,10 @@ impl Code {
             Code::Success => "all went well",
             Code::Failed => "something failed; the message says what",
             Code::Usage => "a wrong option, environment variable or configuration",
-            Code::Unreachable => "no daemon answers on its socket",
-            Code::NotPermitted => "the daemon refused: you may not do this",
+            Code::Unreachable => "no daemon answers on its socket, or one of another release",
+            Code::NotPermitted => {
+                "you may not do this: the daemon refused, or its socket is closed to you"
+            }
             Code::UnknownJob => "no job of that id",
             Code::NotExecutable => "`run`: the command cannot be executed",
             Code::NotFound => "`run`: the command was not found",

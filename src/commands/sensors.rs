@@ -9,8 +9,10 @@ use std::io::Write;
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
 
 use crate::config::Options;
+use crate::sensors::{DomainId, Missing};
 use crate::server::client::ClientError;
 use crate::server::protocol::{SensorList, SensorRow};
 
@@ -46,8 +48,69 @@ pub fn run(
     out.write_all(text.as_bytes()).map_err(Failure::of_output)
 }
 
+/// The public shape (`docs/json-output.md`): units in the names, as in the record.
+#[derive(Serialize)]
+struct Listing<'a> {
+    domains: Vec<Row<'a>>,
+    missing: &'a [Missing],
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    id: &'a DomainId,
+    kind: &'a str,
+    source: &'a str,
+    method: &'a str,
+    device: &'a str,
+    state: &'a str,
+    counted: bool,
+    overlap: Option<&'a str>,
+    power_watts: Option<f64>,
+    resolution_joules: f64,
+    update_period_seconds: f64,
+    observed_update_seconds: Option<f64>,
+    wrap_joules: Option<f64>,
+    wrap_seconds: Option<f64>,
+    max_power_watts: f64,
+    sensor_gain_percent: Option<f64>,
+    model_percent: Option<f64>,
+    driver: Option<&'a str>,
+    power_limit_watts: Option<f64>,
+    read_errors: u64,
+}
+
+impl<'a> From<&'a SensorRow> for Row<'a> {
+    fn from(row: &'a SensorRow) -> Row<'a> {
+        let domain = &row.domain;
+        Row {
+            id: &domain.id,
+            kind: domain.kind.as_str(),
+            source: &domain.source,
+            method: domain.method.as_str(),
+            device: &domain.device,
+            state: &row.state,
+            counted: domain.counted(),
+            overlap: domain.overlap.as_deref(),
+            power_watts: row.power_watts,
+            resolution_joules: domain.resolution.joules(),
+            update_period_seconds: domain.update_period.as_secs_f64(),
+            observed_update_seconds: row.observed_update_seconds,
+            wrap_joules: domain.range.map(|range| range.joules()),
+            wrap_seconds: row.wrap_seconds,
+            max_power_watts: domain.max_power.watts(),
+            sensor_gain_percent: domain.gain_percent,
+            model_percent: domain.model_percent,
+            driver: domain.driver.as_deref(),
+            power_limit_watts: domain.power_limit.map(|limit| limit.watts()),
+            read_errors: row.read_errors,
+        }
+    }
+}
+
 fn json(list: &SensorList) -> Result<String, Failure> {
-    let text = serde_json::to_string_pretty(list).map_err(anyhow::Error::from)?;
+    let domains = list.domains.iter().map(Row::from).collect();
+    let listing = Listing { domains, missing: &list.missing };
+    let text = serde_json::to_string_pretty(&listing).map_err(anyhow::Error::from)?;
     Ok(text + "\n")
 }
 
@@ -115,6 +178,9 @@ fn step(microjoules: u64) -> String {
 fn seconds(time: Option<f64>) -> String {
     match time.and_then(|time| Duration::try_from_secs_f64(time).ok()) {
         None => "-".into(),
+        Some(time) if time < Duration::from_millis(10) => {
+            format!("{} ms", (time.as_secs_f64() * 1e4).round() / 10.0)
+        }
         Some(time) if time < Duration::from_secs(1) => format!("{} ms", time.as_millis()),
         Some(time) if time < Duration::from_secs(120) => format!("{:.1} s", time.as_secs_f64()),
         Some(time) if time < Duration::from_secs(7_200) => format!("{} min", time.as_secs() / 60),
@@ -125,7 +191,7 @@ fn seconds(time: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sensors::{Domain, DomainId, Kind, Method, Missing};
+    use crate::sensors::{Domain, Kind, Method};
     use crate::units::{Energy, Power};
 
     #[test]

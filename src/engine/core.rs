@@ -26,7 +26,7 @@ use super::gpus::{Claimants, GpuState};
 use super::job::Job;
 use super::publish::{Account, Finished};
 use super::snapshot::{IntensityView, SensorState, Snapshot};
-use super::{Command, Settings};
+use super::{Command, ReleaseReply, Settings};
 
 /// Batches go to the ledger at least this often.
 const SUBMIT_PERIOD: Duration = Duration::from_secs(1);
@@ -58,6 +58,8 @@ pub(super) struct Engine {
     /// The place in `gpus` of each GPU of the monitor.
     pub lines: Vec<usize>,
     pub gpu_missing: Vec<Missing>,
+    /// Who waits until NVML is let go of.
+    pub releases: Vec<ReleaseReply>,
 
     pub node: Option<NodeCpu>,
     pub node_last: Option<NodeReading>,
@@ -106,6 +108,8 @@ impl Engine {
                 self.tick(now);
                 next = self.after(next, now);
             }
+            // A period that was made shorter holds at once.
+            next = next.min(clock::now().plus(self.settings.period));
             let until = self.deadline().map_or(next, |deadline| deadline.min(next));
             let wait = until.since(clock::now());
             match self.commands.recv_timeout(wait) {

@@ -16,6 +16,7 @@ use crate::sensors::nvml::{GpuIdentity, GpuUser};
 use crate::sensors::{Domain, Missing, ReadError, Reading, Value};
 use crate::units::{BootTime, Energy};
 
+use super::EngineError;
 use super::core::Engine;
 use super::snapshot::SensorState;
 
@@ -116,6 +117,14 @@ impl Engine {
             self.settle_unread(gpu);
         }
         self.lines.clear();
+        let released = match why.state.as_str() {
+            "failed" => Err(EngineError::GpusHeld(why.why.clone())),
+            _ => Ok(()),
+        };
+        for reply in self.releases.drain(..) {
+            // Whoever asked may have gone meanwhile.
+            let _ = reply.send(released.clone());
+        }
         self.gpu_missing = vec![why];
     }
 

@@ -43,12 +43,14 @@ impl Engine {
             Command::Sensors(reply) => {
                 let _ = reply.send(self.sensor_list());
             }
-            Command::GpuRelease(reply) => {
-                if let Some(monitor) = &self.monitor {
+            Command::GpuRelease(reply) => match &self.monitor {
+                Some(monitor) => {
                     monitor.release();
+                    // Answered when NVML is shut down: before, no GPU can be reset.
+                    self.releases.push(reply);
                 }
-                let _ = reply.send(());
-            }
+                None => drop(reply.send(Err(EngineError::Stopped))),
+            },
             Command::GpuReclaim(reply) => {
                 if let Some(monitor) = &self.monitor {
                     monitor.reclaim();
@@ -103,8 +105,12 @@ impl Engine {
             pue_thousandths,
             spec,
         };
+        let key = row.key;
         let slot = self.add_job(row, claim);
         self.tell_intensity(slot);
+        for missing in self.gpu_missing.iter().chain(&self.local_missing) {
+            self.batch.events.push(Event::Missing { job: key, missing: missing.clone() });
+        }
         for place in 0..self.domains.len() {
             if self.domains[place].split_by_cpu() {
                 let total = self.domains[place].total;

@@ -51,6 +51,9 @@ pub enum EngineError {
     /// The user asked for a GPU that is not there.
     #[error("{0}")]
     UnknownGpu(String),
+    /// NVML could not be let go of.
+    #[error("the GPUs are not released: {0}")]
+    GpusHeld(String),
     /// The engine has stopped.
     #[error("the engine has stopped")]
     Stopped,
@@ -90,6 +93,9 @@ pub struct Settings {
     pub calibration: Vec<(DomainId, f64)>,
 }
 
+/// Who waits until NVML is let go of.
+pub type ReleaseReply = oneshot::Sender<Result<(), EngineError>>;
+
 /// What one can ask the engine for.
 #[derive(Debug)]
 pub enum Command {
@@ -126,8 +132,8 @@ pub enum Command {
     Terminate(JobId, oneshot::Sender<Result<(), EngineError>>),
     /// The domains.
     Sensors(oneshot::Sender<SensorList>),
-    /// Let go of NVML.
-    GpuRelease(oneshot::Sender<()>),
+    /// Let go of NVML; answered when it is shut down.
+    GpuRelease(ReleaseReply),
     /// Take NVML up again.
     GpuReclaim(oneshot::Sender<()>),
     /// New settings.

@@ -95,6 +95,7 @@ pub fn start(parts: Parts) -> std::io::Result<Handle> {
         gpus: Vec::new(),
         lines: Vec::new(),
         gpu_missing: Vec::new(),
+        releases: Vec::new(),
         node: NodeCpu::open(&parts.roots).ok(),
         node_last: None,
         processes: ProcessTable::open(&parts.roots).ok(),

@@ -242,6 +242,14 @@ impl Daemon {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("kill");
         self.child.wait().expect("its end")
     }
+
+    /// SIGTERM, its exit status, and what it logged since the last line waited for.
+    pub fn log_to_end(mut self) -> (std::process::ExitStatus, Vec<String>) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("kill");
+        let status = self.child.wait().expect("its end");
+        (status, self.lines.iter().collect())
+    }
 }
 
 impl Drop for Daemon {

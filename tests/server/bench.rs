@@ -106,7 +106,7 @@ pub fn scripted_engine(log: Arc<Mutex<Vec<String>>>) -> Handle {
                 Command::Sensors(reply) => _ = reply.send(SensorList::default()),
                 Command::GpuRelease(reply) => {
                     note("release".into());
-                    _ = reply.send(());
+                    _ = reply.send(Ok(()));
                 }
                 Command::GpuReclaim(reply) => {
                     note("reclaim".into());

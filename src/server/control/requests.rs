@@ -44,7 +44,9 @@ impl Refused {
             Refused::Denied(_) => "not_permitted",
             Refused::Engine(EngineError::UnknownJob(_)) => "unknown_job",
             Refused::Engine(EngineError::Busy) => "busy",
-            Refused::Engine(EngineError::Stopped) | Refused::Timeout => "failed",
+            Refused::Engine(EngineError::Stopped | EngineError::GpusHeld(_)) | Refused::Timeout => {
+                "failed"
+            }
             Refused::Engine(_) => "invalid",
         }
     }
@@ -92,7 +94,7 @@ async fn perform(context: &Context, peer: Peer, request: Request) -> Result<Resp
         }
         Request::Sensors => Ok(Response::Sensors(ask(context, Command::Sensors).await?)),
         Request::GpuRelease => {
-            ask(context, Command::GpuRelease).await?;
+            ask(context, Command::GpuRelease).await??;
             Ok(Response::Done)
         }
         Request::GpuReclaim => {
