@@ -99,7 +99,9 @@ pub fn entries() -> &'static [TableEntry] {
     &TABLE
 }
 
-fn parse(text: &str) -> Vec<TableEntry> {
+/// The rows of a table in the form of `zones.csv`; those that are no rows are
+/// left out.
+pub fn parse(text: &str) -> Vec<TableEntry> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     reader.deserialize().filter_map(|row| entry(row.ok()?)).collect()
 }
