@@ -99,7 +99,9 @@ pub fn entries() -> &'static [TableEntry] {
     &TABLE
 }
 
-fn parse(text: &str) -> Vec<TableEntry> {
+/// The rows of a table in the form of `zones.csv`; those that are no rows are
+/// left out.
+pub fn parse(text: &str) -> Vec<TableEntry> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     reader.deserialize().filter_map(|row| entry(row.ok()?)).collect()
 }
@@ -147,12 +149,17 @@ fn suggest(zone: &str) -> Option<String> {
 /// The row whose code or name is nearest, where it differs by a typing error:
 /// one letter in four. Shorter texts are all near to one another.
 fn near(plain: &str) -> Option<&'static TableEntry> {
-    let most = plain.len() / 4;
-    let distance_of = |entry: &TableEntry| {
-        distance(&letters(&entry.zone), plain).min(distance(&letters(&entry.name), plain))
+    let length = plain.chars().count();
+    let most = length / 4;
+    let distance_of = |text: &str| {
+        let text = letters(text);
+        // At least as far as their lengths: a long text is compared with nothing.
+        let apart = text.chars().count().abs_diff(length);
+        if apart > most { usize::MAX } else { distance(&text, plain) }
     };
-    let nearest = TABLE.iter().min_by_key(|entry| distance_of(entry))?;
-    (distance_of(nearest) <= most && most > 0).then_some(nearest)
+    let either = |entry: &TableEntry| distance_of(&entry.zone).min(distance_of(&entry.name));
+    let nearest = TABLE.iter().min_by_key(|entry| either(entry))?;
+    (either(nearest) <= most && most > 0).then_some(nearest)
 }
 
 fn letters(text: &str) -> String {

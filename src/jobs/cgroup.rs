@@ -273,8 +273,9 @@ fn is_inside(name: &[u8], outer: &[u8]) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || outer.ends_with(b"/"))
 }
 
-/// The number after `key` at the start of a line.
-fn keyed_number(text: &[u8], key: &[u8]) -> Option<u64> {
+/// The number after `key` at the start of a line, as in `cpu.stat` and
+/// `cgroup.events`; `None` where there is none.
+pub fn keyed_number(text: &[u8], key: &[u8]) -> Option<u64> {
     text.split(|byte| *byte == b'\n')
         .find_map(|line| line.strip_prefix(key))
         .and_then(|rest| leading_number(rest))
@@ -283,9 +284,11 @@ fn keyed_number(text: &[u8], key: &[u8]) -> Option<u64> {
 
 /// Where cgroup2 is mounted, and which cgroup is at its root.
 #[derive(Debug, PartialEq, Eq)]
-struct Mount {
-    point: PathBuf,
-    root: Vec<u8>,
+pub struct Mount {
+    /// The folder where it is mounted.
+    pub point: PathBuf,
+    /// The name of the cgroup that is seen there.
+    pub root: Vec<u8>,
 }
 
 impl Mount {
@@ -299,7 +302,7 @@ impl Mount {
 
     /// The widest cgroup2 mount of a mountinfo (proc_pid_mountinfo(5)): the one
     /// with the shortest root, the first of equals.
-    fn parse(text: &[u8]) -> Option<Mount> {
+    pub fn parse(text: &[u8]) -> Option<Mount> {
         text.split(|byte| *byte == b'\n')
             .filter_map(Mount::parse_line)
             .reduce(|best, other| if other.root.len() < best.root.len() { other } else { best })

@@ -266,15 +266,20 @@ fn microseconds(ticks: u64) -> u64 {
     u64::try_from(u128::from(ticks) * 1_000_000 / hertz).unwrap_or(u64::MAX)
 }
 
-#[derive(Debug, PartialEq, Eq)]
-struct Stat {
-    busy_ticks: u64,
-    cores: u32,
+/// What `/proc/stat` says of the node, as far as it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Ticks since boot in which a CPU worked, summed over all.
+    pub busy_ticks: u64,
+    /// CPUs online.
+    pub cores: u32,
     /// A line that is no `cpu` line was seen, so that no core is missing.
-    complete: bool,
+    pub complete: bool,
 }
 
-fn parse_stat(text: &[u8]) -> Option<Stat> {
+/// Parses `/proc/stat` (proc_stat(5)), also one that a buffer has cut. `None`
+/// where it does not start with the sum of all CPUs.
+pub fn parse_stat(text: &[u8]) -> Option<Stat> {
     let mut lines = text.split(|byte| *byte == b'\n');
     let mut rest = lines.next()?.strip_prefix(b"cpu ")?;
     let mut ticks = [0; 7];

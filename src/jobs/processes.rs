@@ -308,8 +308,8 @@ fn stat_name(buffer: &mut [u8; 24], pid: i32) -> &CStr {
 }
 
 /// Parses `/proc/PID/stat`. The name of the process may hold blanks and brackets,
-/// so that the fields are counted from its last bracket.
-fn parse(pid: i32, text: &[u8]) -> Option<Process> {
+/// so that the fields are counted from its last bracket. `None`: not such a file.
+pub fn parse(pid: i32, text: &[u8]) -> Option<Process> {
     let name_end = text.iter().rposition(|byte| *byte == b')')?;
     let rest = text.get(name_end + 2..)?;
     let mut fields = rest.split(|byte| *byte == b' ');

@@ -5,19 +5,19 @@ use super::{Roots, files};
 
 /// The CPU's identity; what the kernel does not say is `None` or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct CpuInfo {
+pub struct CpuInfo {
     /// `GenuineIntel`, `AuthenticAMD`, `HygonGenuine`; empty on Arm.
-    pub(crate) vendor: String,
+    pub vendor: String,
     /// The CPUID family, model and stepping.
-    pub(crate) family: Option<u32>,
+    pub family: Option<u32>,
     /// See `family`.
-    pub(crate) model: Option<u32>,
+    pub model: Option<u32>,
     /// See `family`.
-    pub(crate) stepping: Option<u32>,
+    pub stepping: Option<u32>,
     /// For people, such as `AMD EPYC 7763 64-Core Processor`.
-    pub(crate) name: String,
+    pub name: String,
     /// Whether the CPU says that a hypervisor is above it.
-    pub(crate) virtual_machine: bool,
+    pub virtual_machine: bool,
 }
 
 impl CpuInfo {
@@ -37,7 +37,8 @@ impl CpuInfo {
     }
 }
 
-fn parse(text: &str) -> CpuInfo {
+/// The first processor of a `/proc/cpuinfo`.
+pub fn parse(text: &str) -> CpuInfo {
     let mut cpu = CpuInfo::default();
     for line in text.lines().take_while(|line| !line.trim().is_empty()) {
         let Some((key, value)) = line.split_once(':') else { continue };

@@ -81,7 +81,7 @@ pub(crate) fn read_error(errno: Errno) -> ReadError {
 
 /// An unsigned decimal integer with white space around it; `None` for anything
 /// else, also where it does not fit 64 bits.
-pub(crate) fn parse_integer(text: &[u8]) -> Option<u64> {
+pub fn parse_integer(text: &[u8]) -> Option<u64> {
     let digits = text.trim_ascii();
     if digits.is_empty() {
         return None;

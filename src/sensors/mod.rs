@@ -7,9 +7,9 @@
 //! one line in [`local_sources`] (or, for a device that may hang, one source per
 //! device as NVML does), one test file, one row in `docs/sensors.md`.
 
-mod cpuinfo;
+pub mod cpuinfo;
 pub mod estimate;
-mod files;
+pub mod files;
 pub mod hwmon;
 pub mod nvml;
 pub mod rapl;

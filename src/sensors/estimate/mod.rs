@@ -111,15 +111,18 @@ impl Estimate {
 
 /// Time of all threads since boot, in ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Times {
-    busy: u64,
-    idle: u64,
+pub struct Times {
+    /// Working for anything in this machine.
+    pub busy: u64,
+    /// Idle or waiting for a disk.
+    pub idle: u64,
 }
 
 impl Times {
     /// From `cpu  user nice system idle iowait irq softirq steal guest guest_nice`.
-    /// Guests are within user; stolen time was not ours, busy or idle.
-    fn parse(stat: &[u8]) -> Option<Times> {
+    /// Guests are within user; stolen time was not ours, busy or idle. `None` where
+    /// the text starts otherwise.
+    pub fn parse(stat: &[u8]) -> Option<Times> {
         let line = stat.split(|byte| *byte == b'\n').next()?;
         let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
         if words.next()? != b"cpu" {

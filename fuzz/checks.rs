@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One check for each parser of foreign bytes: whatever the bytes, it returns,
+//! and what it returns holds together.
+//!
+//! Two drivers share these: the fuzz targets beside this file, and the property
+//! tests of `tests/foreign_bytes.rs`, which change the samples of `seeds/`.
+
+use std::path::Path;
+
+use aimeter::config::{ConfigError, FileChoice, Options, Sources, file, keys};
+use aimeter::grid::table;
+use aimeter::jobs::gpus::{GpuIdentity, MigInstance, resolve};
+use aimeter::jobs::{GpuRequest, JobId, cgroup, cpu, processes};
+use aimeter::record;
+use aimeter::sensors::{cpuinfo, estimate, files};
+use aimeter::server::protocol::Request;
+
+/// A check.
+pub type Check = fn(&[u8]);
+
+/// Every check by its name, which is also its target's and its seeds' folder's.
+pub const ALL: [(&str, Check); 9] = [
+    ("control_request", control_request),
+    ("config_file", config_file),
+    ("config_values", config_values),
+    ("gpu_list", gpu_list),
+    ("proc_files", proc_files),
+    ("integers", integers),
+    ("zones", zones),
+    ("record_json", record_json),
+    ("job_id", job_id),
+];
+
+/// A line on the control socket: what was understood is written and read alike.
+pub fn control_request(data: &[u8]) {
+    let Ok(request) = serde_json::from_slice::<Request>(data) else { return };
+    let text = serde_json::to_string(&request).expect("a request can be written");
+    let again: Request = serde_json::from_str(&text).expect("and read again");
+    assert_eq!(format!("{request:?}"), format!("{again:?}"));
+}
+
+/// The configuration file: an error names a line that is there.
+pub fn config_file(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match file::parse(Path::new("f"), text) {
+        Ok(settings) => {
+            for entry in settings.entries {
+                assert!(entry.key < keys::KEYS.len());
+                assert!((1..=text.lines().count()).contains(&entry.line), "line {}", entry.line);
+            }
+        }
+        Err(ConfigError::InFile { line, .. }) => {
+            assert!((1..=text.lines().count() + 1).contains(&line), "line {line}");
+        }
+        Err(other) => panic!("not an error of a line: {other}"),
+    }
+}
+
+/// The value of any one setting, as an environment variable: the first byte
+/// chooses which.
+pub fn config_values(data: &[u8]) {
+    let Some((&which, value)) = data.split_first() else { return };
+    let Ok(value) = std::str::from_utf8(value) else { return };
+    let key = &keys::KEYS[usize::from(which) % keys::KEYS.len()];
+    let environment = |name: &str| (name == key.environment).then(|| value.to_owned());
+    let sources = Sources {
+        flags: Vec::new(),
+        environment: &environment,
+        file: FileChoice::None,
+        root: true,
+    };
+    if let Err(error) = Options::resolve(&sources) {
+        assert!(matches!(error, ConfigError::Given { .. }), "{error}");
+        assert!(error.to_string().contains(key.environment), "{error}");
+    }
+}
+
+/// `CUDA_VISIBLE_DEVICES` and `--gpus`: claims of GPUs that are there, each once,
+/// of no more than the whole.
+pub fn gpu_list(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let gpus = gpus();
+    let order = text.len().is_multiple_of(2).then(|| "PCI_BUS_ID".to_owned());
+    let auto = GpuRequest::Auto { visible_devices: Some(text.to_owned()), device_order: order };
+    let list = GpuRequest::List(text.split(',').map(str::to_owned).collect());
+    for request in [auto, list] {
+        for some in [&gpus[..], &gpus[..1], &[]] {
+            let resolved = resolve(&request, some);
+            for (place, claim) in resolved.claims.iter().enumerate() {
+                assert!(claim.gpu < some.len());
+                assert!(claim.weight >= 1 && claim.weight <= claim.whole, "{claim:?}");
+                let earlier = &resolved.claims[..place];
+                assert!(earlier.iter().all(|other| other.gpu != claim.gpu), "{resolved:?}");
+            }
+        }
+    }
+}
+
+/// Four GPUs: a plain one, two with MIG in unlike and in like instances, one of
+/// another model.
+fn gpus() -> Vec<GpuIdentity> {
+    let mig = |letter: char, slices: &[u32]| {
+        let instance = |(place, &slices): (usize, &u32)| MigInstance {
+            uuid: format!("MIG-{letter}{place}"),
+            slices,
+        };
+        slices.iter().enumerate().map(instance).collect()
+    };
+    let gpu = |index: u32, name: &str, mig: Vec<MigInstance>| GpuIdentity {
+        index,
+        uuid: format!("GPU-{index}a"),
+        pci_bus_id: format!("00000000:{index:02X}:00.0"),
+        name: name.to_owned(),
+        mig,
+    };
+    vec![
+        gpu(0, "A", Vec::new()),
+        gpu(1, "A", mig('b', &[3, 2, 1, 0])),
+        gpu(2, "A", mig('c', &[1, 1])),
+        gpu(10, "B", Vec::new()),
+    ]
+}
+
+/// The kernel's files: `/proc/stat`, `/proc/PID/stat`, `cpu.stat`, `mountinfo`,
+/// `cpuinfo`.
+pub fn proc_files(data: &[u8]) {
+    if let Some(stat) = cpu::parse_stat(data) {
+        assert!(usize::try_from(stat.cores).is_ok_and(|cores| cores <= data.len()));
+    }
+    if let (Some(times), Some(stat)) = (estimate::Times::parse(data), cpu::parse_stat(data)) {
+        assert_eq!(times.busy, stat.busy_ticks, "two readers of one line");
+    }
+    if let Some(process) = processes::parse(7, data) {
+        assert_eq!(process.pid, 7);
+        assert!(process.parent >= 0);
+    }
+    for key in ["usage_usec ", "populated "] {
+        if let Some(number) = cgroup::keyed_number(data, key.as_bytes()) {
+            let text = String::from_utf8_lossy(data);
+            let shown = number.to_string();
+            assert!(text.contains(key) && text.contains(&shown), "{number} is not in {text:?}");
+        }
+    }
+    if let Some(mount) = cgroup::Mount::parse(data) {
+        assert!(mount.root.len() <= data.len());
+    }
+    if let Ok(text) = std::str::from_utf8(data) {
+        let cpu = cpuinfo::parse(text);
+        assert!(cpu.name.len() <= text.len());
+    }
+}
+
+/// Files of one number, as powercap and hwmon have them: a number or nothing,
+/// and what was read is what was written.
+pub fn integers(data: &[u8]) {
+    let standard = std::str::from_utf8(data)
+        .ok()
+        .map(|text| text.trim_matches(|c: char| c.is_ascii_whitespace()))
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|text| text.parse().ok());
+    assert_eq!(files::parse_integer(data), standard);
+}
+
+/// A table of zones: every row is one that a figure can be made of.
+pub fn zones(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    for entry in table::parse(text) {
+        assert!(entry.intensity.grams_per_kwh().is_finite());
+        assert!(["lifecycle", "direct"].contains(&entry.boundary.as_str()));
+    }
+    // The same bytes as the zone that somebody writes.
+    match table::find(text) {
+        Ok(entry) => assert!(entry.zone.eq_ignore_ascii_case(text)),
+        Err(unknown) => assert_eq!(unknown.zone, text),
+    }
+}
+
+/// A record of anybody's: what was understood is written and read alike.
+pub fn record_json(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(read) = record::read(text) else { return };
+    let written = serde_json::to_string(&read).expect("a record can be written");
+    assert_eq!(record::read(&written).expect("and read again"), read);
+}
+
+/// `AIMETER_JOB_ID`: what is accepted can stand in a path and in a label.
+pub fn job_id(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(id) = text.parse::<JobId>() else { return };
+    assert_eq!(id.as_str(), text);
+    assert!((1..=64).contains(&text.len()) && !text.starts_with('.') && !text.contains('/'));
+    let json = serde_json::to_string(&id).expect("an id can be written");
+    assert_eq!(serde_json::from_str::<JobId>(&json).expect("and read again"), id);
+}
