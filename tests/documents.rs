@@ -69,7 +69,9 @@ fn the_example_configuration_uncommented_is_the_default() {
     let (default, example) = (resolve(FileChoice::None), resolve(FileChoice::Named(file)));
     assert_eq!(example.origin("sensors", "period").to_string().rsplit(':').count(), 2);
     assert_eq!(default.needs_restart(&example), Vec::<String>::new());
-    let settings = |options: &Options| format!("{:?}", options.settings(aimeter::commands::start::intensity_fact));
+    let settings = |options: &Options| {
+        format!("{:?}", options.settings(aimeter::commands::start::intensity_fact))
+    };
     let without_pointer = |text: String| text.split(", intensity").next().unwrap().to_owned();
     assert_eq!(without_pointer(settings(&default)), without_pointer(settings(&example)));
     assert_eq!(default.log_level, example.log_level);

@@ -22,7 +22,7 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<aimeter::jobs::E
         command: arguments.collect(),
         environment: vec![("AIMETER_JOB_ID".into(), "the-job".into())],
     };
-    let paused = spawn(&launch)?;
+    let paused = spawn(&launch, None)?;
     if hold {
         println!("{}", paused.pid());
         std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
