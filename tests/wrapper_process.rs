@@ -123,6 +123,18 @@ fn shell() -> Pty {
     Pty::spawn(command)
 }
 
+// === Birth ===
+
+#[test]
+fn the_command_is_born_in_its_own_cgroup_and_never_moved() {
+    let mut command = program();
+    command.args(["cat", "/proc/self/cgroup"]);
+    let output = String::from_utf8(run(command).stdout).unwrap();
+    let own = output.lines().find_map(|line| line.strip_prefix("0::")).unwrap();
+    let name = own.rsplit('/').next().unwrap();
+    assert!(name.starts_with("aimeter-"), "{output}; this test needs root and cgroup v2");
+}
+
 // === Ends ===
 
 #[test]

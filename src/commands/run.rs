@@ -10,11 +10,13 @@ mod identity;
 mod meter;
 mod output;
 
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use super::cli::{GpuChoice, RunArgs};
 use super::exit::{Code, Failure};
 use crate::config::{Options, Origin};
+use crate::jobs::cgroup::Cradle;
 use crate::jobs::{Exit, GpuRequest, JobSpec};
 use crate::wrapper::{self, Launch, Outcome, WrapperError};
 
@@ -67,13 +69,33 @@ impl From<WrapperError> for Stopped {
 /// Runs the command with metering around it.
 fn metered(run: &RunOptions) -> Result<Outcome, Stopped> {
     let identity = Identity::from_environment(|name| std::env::var(name).ok());
+    // Ranks share one cgroup, which the first one's meter makes.
+    let cradle =
+        if identity.shared { None } else { Cradle::make(&run.options.roots, &identity.job).ok() };
+    let mut by_daemon = false;
+    let result = metered_in(run, &identity, cradle.as_ref(), &mut by_daemon);
+    // The daemon has still to read it; it removes it after that.
+    if let (Some(cradle), false) = (cradle, by_daemon) {
+        cradle.remove();
+    }
+    result
+}
+
+/// The same, the command's process in that cgroup; says whether the daemon meters.
+fn metered_in(
+    run: &RunOptions,
+    identity: &Identity,
+    cradle: Option<&Cradle>,
+    by_daemon: &mut bool,
+) -> Result<Outcome, Stopped> {
     let launch = Launch {
         command: run.args.command.clone(),
         environment: identity.variables().map(|(k, v)| (k.into(), v.into())).collect(),
     };
-    let paused = wrapper::spawn(&launch)?;
-    let spec = spec(run, &identity, paused.pid());
-    let meter = Meter::start(run, &identity, spec).map_err(Stopped::Usage)?;
+    let paused = wrapper::spawn(&launch, cradle.map(Cradle::as_fd))?;
+    let spec = spec(run, identity, paused.pid());
+    let meter = Meter::start(run, identity, spec).map_err(Stopped::Usage)?;
+    *by_daemon = meter.is_daemons();
     // A failed exec shows at the wait; `running` holds signals until the record is out.
     let mut running = match paused.release() {
         Ok(running) => running,

@@ -3,14 +3,15 @@
 //!
 //! The cgroup is made INSIDE the one that the process is in, so that nothing is
 //! ever moved out of its session, Slurm job or container. Membership is inherited
-//! by fork and cannot be left without rights; nested jobs nest. `cpu.stat` needs
+//! by fork and cannot be left without rights; nested jobs nest. The process is best
+//! born in it ([`Cradle`]), else moved. `cpu.stat` needs
 //! no controller and keeps counting the dead (Linux
 //! `Documentation/admin-guide/cgroup-v2.rst`). Where the kernel refuses, the
 //! error says so and the caller falls back to the process tree: this file never
 //! enables a controller and never moves a process that it was not given.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -81,17 +82,21 @@ pub struct JobCgroup {
 }
 
 impl JobCgroup {
-    /// Makes `aimeter-<id>` inside the cgroup of `pid` and moves `pid` into it.
-    /// To be called before the process has forked, else earlier children stay
-    /// outside. An empty one left by an earlier job of this id is replaced, so
-    /// that its CPU time begins at 0.
+    /// The cgroup that `pid` was born in, where its wrapper made it
+    /// ([`Cradle`]); else makes `aimeter-<id>` inside the cgroup of `pid` and
+    /// moves `pid` into it. To be called before the process has forked, else
+    /// earlier children stay outside. An empty one left by an earlier job of this
+    /// id is replaced, so that its CPU time begins at 0.
     ///
     /// # Errors
     /// Each is a reason to meter the process tree instead; nothing is left behind.
     pub fn create(roots: &Roots, pid: i32, id: &JobId) -> Result<Self, CgroupError> {
-        let mount = Mount::find(&roots.procfs)?;
-        let parent = mount.directory_of(&cgroup_of(&roots.procfs, pid)?, pid)?;
-        let path = parent.join(format!("aimeter-{id}"));
+        let parent = Mount::find(&roots.procfs)?.directory_of_process(roots, pid)?;
+        let name = name_of(id);
+        if parent.file_name() == Some(OsStr::new(&name)) {
+            return Self::open(roots, &parent);
+        }
+        let path = parent.join(name);
         make(&path)?;
         let joined = Self::open(roots, &path).and_then(|cgroup| {
             cgroup.adopt(pid)?;
@@ -236,6 +241,53 @@ impl JobCgroup {
     }
 }
 
+/// An empty cgroup for a job whose process is yet to be forked into it
+/// (`CLONE_INTO_CGROUP`, clone3(2)).
+///
+/// To move a process, the kernel first waits until no core is in the middle of a
+/// fork: for a grace period of RCU, 4 to 20 ms, by which the job would start
+/// later. A process that is born in its cgroup need not be moved. That takes the
+/// right to the cgroup around it, which root has, and the owner of a delegated one.
+#[derive(Debug)]
+pub struct Cradle {
+    path: PathBuf,
+    directory: OwnedFd,
+}
+
+impl Cradle {
+    /// Makes `aimeter-<id>` inside the cgroup of this process.
+    ///
+    /// # Errors
+    /// Each is a reason to have the process moved after its birth.
+    pub fn make(roots: &Roots, id: &JobId) -> Result<Self, CgroupError> {
+        let own = rustix::process::getpid().as_raw_nonzero().get();
+        let path = Mount::find(&roots.procfs)?.directory_of_process(roots, own)?.join(name_of(id));
+        make(&path)?;
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        match rustix::fs::open(&path, flags, Mode::empty()) {
+            Ok(directory) => Ok(Cradle { path, directory }),
+            Err(errno) => Err(CgroupError::new("open", &path, errno)),
+        }
+    }
+
+    /// Removes it, where nobody meters by it: else it is the meter's to remove.
+    pub fn remove(self) {
+        // A process that the job left behind keeps it; an empty one costs nothing.
+        let _ = rustix::fs::rmdir(&self.path);
+    }
+}
+
+impl AsFd for Cradle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+}
+
+/// The folder's name of a job's cgroup.
+fn name_of(id: &JobId) -> String {
+    format!("aimeter-{id}")
+}
+
 fn open_in(directory: &impl AsFd, file: &str) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(directory, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }
@@ -314,6 +366,11 @@ impl Mount {
         let point = PathBuf::from(OsString::from_vec(unescape(fields.next()?)));
         fields.by_ref().find(|field| *field == b"-")?;
         (fields.next()? == b"cgroup2").then_some(Mount { point, root })
+    }
+
+    /// The directory of the cgroup that a process is in.
+    fn directory_of_process(&self, roots: &Roots, pid: i32) -> Result<PathBuf, CgroupError> {
+        self.directory_of(&cgroup_of(&roots.procfs, pid)?, pid)
     }
 
     /// The directory of the cgroup called `name`.

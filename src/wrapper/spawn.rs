@@ -10,7 +10,7 @@
 //! ended; the pipe closes on exec, as does every descriptor of ours.
 
 use std::io::{PipeReader, PipeWriter, Write, pipe};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -24,6 +24,9 @@ use super::signals::{Signals, send};
 use super::state::State;
 use super::{Launch, WrapperError, startup};
 use crate::clock;
+
+/// Of clone3(2), Linux 5.7; the crate `libc` has it in a type that it does not fit.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// A forked command that waits before its exec. Dropping it ends the child.
 #[derive(Debug)]
@@ -42,6 +45,8 @@ struct Held {
 }
 
 /// Forks the command and holds it before its exec; takes this process's signals.
+/// Its process is born in `cgroup` where one is given and the kernel takes it,
+/// else beside this one.
 ///
 /// Threads must be started after this call and not before: they inherit the
 /// blocked signals, and an unblocked thread would be killed by the first one.
@@ -51,7 +56,7 @@ struct Held {
 ///
 /// [`WrapperError::Unpassable`], or [`WrapperError::System`] where the system
 /// gives no pipe or process. A command that does not exist is told at its end.
-pub fn spawn(launch: &Launch) -> Result<Paused, WrapperError> {
+pub fn spawn(launch: &Launch, cgroup: Option<BorrowedFd<'_>>) -> Result<Paused, WrapperError> {
     let mut image = Image::new(launch)?;
     let (wait, go) = pipe().map_err(io("pipe"))?;
     let (failure, report) = pipe().map_err(io("pipe"))?;
@@ -67,7 +72,13 @@ pub fn spawn(launch: &Launch) -> Result<Paused, WrapperError> {
 
     // SAFETY: the child calls only async-signal-safe functions: all memory it
     // needs is allocated above.
-    match unsafe { fork() }.map_err(WrapperError::system("fork"))? {
+    let born = cgroup.and_then(|cgroup| unsafe { fork_into(cgroup) }.ok());
+    let born = match born {
+        Some(born) => born,
+        // SAFETY: as above.
+        None => unsafe { fork() }.map_err(WrapperError::system("fork"))?,
+    };
+    match born {
         ForkResult::Child => {
             let ours = [go.as_raw_fd(), failure.as_raw_fd()];
             run_child(&mut image, &child_action, ours, wait.as_raw_fd(), report.as_raw_fd())
@@ -78,6 +89,27 @@ pub fn spawn(launch: &Launch) -> Result<Paused, WrapperError> {
             paused.held = Some(Held { launch: launch.clone(), go, failure, signals });
             Ok(paused)
         }
+    }
+}
+
+/// Forks by clone3(2), the child in that cgroup.
+///
+/// # Safety
+///
+/// As [`fork`], in a process of one thread. The C library does not know of the
+/// child: it may only make async-signal-safe calls until its exec.
+unsafe fn fork_into(cgroup: BorrowedFd<'_>) -> Result<ForkResult, Errno> {
+    // SAFETY: all zeroes is a valid `clone_args`: nothing is asked for.
+    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+    arguments.flags = CLONE_INTO_CGROUP;
+    arguments.exit_signal = libc::SIGCHLD as u64;
+    arguments.cgroup = cgroup.as_raw_fd() as u64;
+    let size = size_of::<libc::clone_args>();
+    // SAFETY: the arguments are valid and ask for a child with a copy of all memory.
+    match unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size) } {
+        -1 => Err(Errno::last()),
+        0 => Ok(ForkResult::Child),
+        child => Ok(ForkResult::Parent { child: Pid::from_raw(child as libc::pid_t) }),
     }
 }
 

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The wrapper alone, without metering: `wrap [--hold] [--report FILE] -- COMMAND`.
 //!
+//! The command is born in a cgroup of its own, as under `aimeter run` by root.
 //! `--hold` prints the held command's pid on standard output and releases it at
 //! the end of standard input; `--report` writes the outcome to a file.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 
+use aimeter::jobs::JobId;
+use aimeter::jobs::cgroup::Cradle;
+use aimeter::sensors::Roots;
 use aimeter::wrapper::{Launch, WrapperError, exit_like, spawn};
 
 fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<aimeter::jobs::Exit, WrapperError> {
@@ -22,7 +27,8 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<aimeter::jobs::E
         command: arguments.collect(),
         environment: vec![("AIMETER_JOB_ID".into(), "the-job".into())],
     };
-    let paused = spawn(&launch)?;
+    let cradle = Cradle::make(&Roots::default(), &JobId::generate()).ok();
+    let paused = spawn(&launch, cradle.as_ref().map(Cradle::as_fd))?;
     if hold {
         println!("{}", paused.pid());
         std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
@@ -32,6 +38,7 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<aimeter::jobs::E
     if let Some(report) = report {
         std::fs::write(report, format!("{outcome:?}")).unwrap();
     }
+    cradle.map(Cradle::remove);
     Ok(outcome.exit)
 }
 

@@ -97,6 +97,11 @@ impl Meter {
         Ok(meter)
     }
 
+    /// Whether another process meters: the daemon, or a fellow rank.
+    pub fn is_daemons(&self) -> bool {
+        matches!(self.by, By::Client { .. })
+    }
+
     /// Asks a daemon, or a fellow rank.
     fn start_with(
         &mut self,
