@@ -35,7 +35,9 @@ impl Rig {
         let mount = folder.path().join("sys");
         std::fs::create_dir(&mount).expect("the mount point");
         let sysfs = tree.mount(&mount).expect("mounting needs root and /dev/fuse");
-        let script = Script::starting_now(gpus);
+        let mut script = Script::starting_now(gpus);
+        // The driver was loaded a while ago: its counters have stepped before.
+        script.epoch_ns -= 10_000_000_000;
         let nvml = (!script.gpus.is_empty())
             .then(|| Installed::new(folder.path(), &script).expect("the stand-in library"));
         Rig { sysfs, nvml, script, folder }
