@@ -285,7 +285,9 @@ fn a_daemon_killed_at_any_moment_loses_no_joule_and_books_none_twice() {
             }
         };
         let moved = (last.booked - first[&id].booked) as f64 / 1e6;
-        assert!(error(moved, truth) < 0.01, "{id}: {moved} J booked, {truth} J drawn");
+        // At either end a GPU's counter may be a step of 0.1 s behind its time.
+        let steps = 2.0 * 0.1 * 300.0;
+        assert!((moved - truth).abs() < steps, "{id}: {moved} J booked, {truth} J drawn");
     }
     let running: i64 = ledger
         .query_row("SELECT count(*) FROM job WHERE state <> 'finished'", [], |row| row.get(0))

@@ -100,9 +100,15 @@ impl Rig {
 
     /// Starts `aimeter daemon` and waits until it is ready.
     pub fn daemon(&self, args: &[&str]) -> Daemon {
+        self.daemon_with(args, |_| {})
+    }
+
+    /// The same, after a change to how it is started.
+    pub fn daemon_with(&self, args: &[&str], change: impl FnOnce(&mut Command)) -> Daemon {
         let mut command = self.aimeter("daemon");
         command.args(["--listen", "127.0.0.1:0"]).args(args);
         command.env("NO_COLOR", "1");
+        change(&mut command);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary");
         let log = BufReader::new(child.stderr.take().expect("its log"));
         let (sender, lines) = std::sync::mpsc::channel();
