@@ -98,7 +98,11 @@ impl Rig {
 
     /// Starts `aimeter daemon` and waits until it is ready.
     pub fn daemon(&self, args: &[&str]) -> Daemon {
-        let mut command = self.aimeter("daemon");
+        self.daemon_from(self.aimeter("daemon"), args)
+    }
+
+    /// The same with a command of the caller's.
+    pub fn daemon_from(&self, mut command: Command, args: &[&str]) -> Daemon {
         command.args(["--listen", "127.0.0.1:0"]).args(args);
         command.env("NO_COLOR", "1");
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary");
