@@ -198,7 +198,7 @@ fn a_wrap_is_counted_once_and_a_restart_by_its_new_value_only() {
     bench.mounted.meter("package-0").reset_at(now());
     std::thread::sleep(Duration::from_millis(50));
     let (to, movement) = feed(&mut rapl);
-    let Movement::Reset { energy } = movement else { panic!("{movement:?}") };
+    let Movement::Reset { energy, .. } = movement else { panic!("{movement:?}") };
     let truth = bench.mounted.truth("package-0", restart, to.nanoseconds());
     assert!(energy.microjoules() <= truth + 300 * 20_000 && energy > Energy::ZERO);
 }

@@ -7,7 +7,7 @@
 //! lines in the books.
 
 use crate::attribution::{cpu, gpu};
-use crate::ledger::books::{Slot, add};
+use crate::ledger::books::{Slot, add, quadrature};
 use crate::ledger::{Amount, IntervalEnergy, Uncertainty};
 use crate::meter::domain::Delta;
 use crate::sensors::Kind;
@@ -75,6 +75,7 @@ impl Engine {
 
     fn book_shares(&mut self, place: usize, delta: Delta, shares: &[Energy], split: Split) {
         let Split { rest, edge, sole } = split;
+        let edge = quadrature(edge, delta.error);
         let amount = |energy: Energy, resolution: Energy| {
             let part =
                 |whole: Energy| whole.portion(energy.microjoules(), delta.energy.microjoules());

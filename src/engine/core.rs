@@ -172,6 +172,9 @@ impl Engine {
             for (&place, &result) in local.places.iter().zip(&local.slots) {
                 if let Some(delta) = self.domains[place].take(result, period) {
                     self.book_by_cpu(place, delta);
+                    if delta.reset {
+                        self.tell_reset(place);
+                    }
                 }
             }
             if local.slots.iter().any(|slot| matches!(slot, Err(ReadError::Lost(_)))) {

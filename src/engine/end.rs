@@ -70,6 +70,7 @@ impl Engine {
             .map(|domain| domain.split_by_cpu().then_some(domain.total))
             .collect();
         self.book_local_uncertainty(slot);
+        self.tell_unread_and_dead(slot, at);
         let deadline = clock::now().plus(END_WAIT);
         let Some(job) = self.job_mut(slot) else { return };
         let waiting: Vec<usize> = claimed.iter().map(|(gpu, _)| *gpu).collect();
@@ -113,14 +114,10 @@ impl Engine {
     }
 
     fn give_up(&mut self, slot: Slot, gpu: usize) {
-        let id = self.domains[self.gpus[gpu].place].domain.id.clone();
-        self.note(
-            slot,
-            format!(
-                "{id} could not be read at the job's end: its energy since the last reading is \
-                 not in the figures"
-            ),
-        );
+        let place = self.gpus[gpu].place;
+        let job = self.job(slot);
+        let ended = job.and_then(|job| Some(job.row.started_at.plus(job.row.duration?)));
+        self.tell_unread(slot, place, ended.unwrap_or_else(clock::now));
         self.drop_claims(gpu, slot);
         self.gpu_settled(slot, gpu);
     }

@@ -8,7 +8,7 @@
 
 use crate::attribution::gpu::{Claimant, Tie};
 use crate::jobs::gpus::{self, MigInstance, Strength};
-use crate::ledger::books::Slot;
+use crate::ledger::books::{Slot, quadrature};
 use crate::meter::Point;
 use crate::meter::domain::Delta;
 use crate::meter::gpus::GpuEvent;
@@ -183,6 +183,9 @@ impl Engine {
             Err(ReadError::NoData(_)) => {}
             Err(error) => {
                 self.domains[place].take(Err(error), self.settings.period);
+                // A claim that begins waits for the next reading, whose energy is cut by
+                // time: else it would be given what was used before.
+                return self.settle_unread(gpu);
             }
         }
         self.apply_changes(gpu, asked);
@@ -190,10 +193,7 @@ impl Engine {
 
     /// Books a delta, cut at claim changes that no edge was found for.
     fn gpu_delta(&mut self, gpu: usize, delta: Delta, edge: Energy) {
-        let edge = crate::ledger::books::quadrature(
-            edge,
-            std::mem::take(&mut self.gpus[gpu].edge_carried),
-        );
+        let mut edge = quadrature(edge, std::mem::take(&mut self.gpus[gpu].edge_carried));
         let mut rest = delta;
         while let Some(at) = self.gpus[gpu].changes.first().map(|change| change.at) {
             if at >= rest.to {
@@ -206,18 +206,25 @@ impl Engine {
                     to: at,
                     energy: rest.energy.portion(part, whole),
                     more: rest.more.portion(part, whole),
+                    error: rest.error.portion(part, whole),
                     ..rest
                 };
                 rest.from = at;
                 rest.energy = rest.energy.saturating_sub(before.energy);
                 rest.more = rest.more.saturating_sub(before.more);
+                rest.error = rest.error.saturating_sub(before.error);
                 // Cut by time, not by a reading: all of the smaller part may be wrong.
                 let unknown = before.energy.min(rest.energy);
                 self.book_by_gpu(gpu, before, unknown);
+                // And as much of what is after the cut.
+                edge = quadrature(edge, unknown);
             }
             self.apply_changes(gpu, at);
         }
         self.book_by_gpu(gpu, rest, edge);
+        if delta.reset {
+            self.tell_reset(self.gpus[gpu].place);
+        }
         self.apply_changes(gpu, delta.to);
     }
 

@@ -16,6 +16,7 @@ mod job;
 mod life;
 mod publish;
 mod recover;
+mod remarks;
 mod report;
 pub mod snapshot;
 mod start;

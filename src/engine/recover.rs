@@ -262,6 +262,9 @@ impl Engine {
             // A job that was taken up holds its GPUs since before the daemon went.
             let at = if resumed { BootTime::default() } else { now };
             for claim in &claims {
+                if !resumed {
+                    self.tell_late(slot, claim.gpu);
+                }
                 self.claim_at(slot, claim, at);
             }
         }

@@ -63,7 +63,11 @@ impl Engine {
                 let amount = job.inclusive[place];
                 let claimed = job.before[place].is_some();
                 let seen = amount.energy > Energy::ZERO || amount.gap_nanoseconds > 0;
-                // A GPU that the job never claimed is no part of its report.
+                // A GPU that the job never claimed is no part of its report, and a dead
+                // counter's 0 is no figure.
+                if amount.energy == Energy::ZERO && self.is_dead(place) {
+                    return None;
+                }
                 if !(seen || claimed && state.last_read.is_some()) {
                     return None;
                 }

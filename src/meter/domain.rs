@@ -17,7 +17,7 @@ use crate::units::{BootTime, Energy};
 const BRIDGED_PERIODS: u32 = 3;
 
 /// Energy between two readings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delta {
     /// The earlier reading.
     pub from: BootTime,
@@ -27,6 +27,8 @@ pub struct Delta {
     pub energy: Energy,
     /// How much more it may have been.
     pub more: Energy,
+    /// How far off it may be either way, where power was sampled.
+    pub error: Energy,
     /// Whether readings are missing between.
     pub gap: bool,
     /// Whether the counter started anew between.
@@ -103,6 +105,7 @@ impl Meter {
                     to: reading.at,
                     energy: step.movement.energy(),
                     more: Energy::ZERO,
+                    error: Energy::ZERO,
                     gap: step.gap,
                     reset: matches!(step.movement, Movement::Reset { .. }),
                 };
@@ -114,21 +117,26 @@ impl Meter {
                         gap: true,
                         ..delta
                     }),
+                    Movement::Reset { energy, most } => {
+                        Metered::Delta(Delta { more: most.saturating_sub(energy), ..delta })
+                    }
                     _ => Metered::Delta(delta),
                 }
             }
             (Meter::Power(integrator), Value::Power(power)) => {
                 let from = integrator.last().map(|(at, _)| at);
-                let delta = |energy, more, gap| {
+                let delta = |energy| {
                     let from = from.unwrap_or(reading.at);
-                    Delta { from, to: reading.at, energy, more, gap, reset: false }
+                    Delta { from, to: reading.at, energy, ..Delta::default() }
                 };
                 match integrator.feed(reading.at, power) {
                     Integrated::First => Metered::First,
-                    Integrated::Moved { energy } => {
-                        Metered::Delta(delta(energy, Energy::ZERO, false))
+                    Integrated::Moved { energy, error } => {
+                        Metered::Delta(Delta { error, ..delta(energy) })
                     }
-                    Integrated::Gap { most } => Metered::Delta(delta(Energy::ZERO, most, true)),
+                    Integrated::Gap { most } => {
+                        Metered::Delta(Delta { more: most, gap: true, ..delta(Energy::ZERO) })
+                    }
                     Integrated::Refused { why } => Metered::Refused(why),
                 }
             }

@@ -17,8 +17,9 @@
 //!   part of the interval after the moment;
 //! - shape: `D·L·f·(1−f)`, the most by which power that stays within a swing of
 //!   `D` can leave the straight line at the fraction `f` of an interval of length
-//!   `L`. `D` is three times the spread of the mean powers seen lately, and at least
-//!   half of the interval's own power, for what is faster than any step shows;
+//!   `L`. `D` is three times the spread of the mean powers seen lately, and at least the
+//!   interval's own power, for what is faster than any step shows, or twice that
+//!   where fewer than four mean powers were seen;
 //!   with power samples `L` and `f` are a sample's, `D` is half as much again as
 //!   their spread and at least a quarter of the highest, and half of what they and
 //!   the counter disagree by is added;
@@ -47,6 +48,9 @@ const LEARN_SLOWLY: Duration = Duration::from_secs(5);
 
 /// A job's end is never delayed by more than this, however slow the counter.
 const LONGEST_BURST: Duration = Duration::from_millis(300);
+
+/// So many mean powers show how far power swings.
+const ENOUGH_POWERS: usize = 4;
 
 /// How many values of the counter, and how many mean powers, are remembered.
 const REMEMBERED: usize = 12;
@@ -303,7 +307,13 @@ impl EdgeFinder {
             interval = self.interval_before(plateau, interval);
         }
         interval.swing = self.swing(interval.power());
-        interval.point(at, samples)
+        let mut point = interval.point(at, samples);
+        if at < start && plateau == 0 {
+            // Only one end of the interval was seen: the other is as far off as power.
+            let unseen = interval.swing.during(start.since(at));
+            point.uncertainty = point.uncertainty.saturating_add(unseen);
+        }
+        point
     }
 
     /// When the counter stepped to a plateau's value, given when it stepped on.
@@ -346,7 +356,10 @@ impl EdgeFinder {
         let all = || self.powers.iter().copied().chain([power]);
         let (least, most) = (all().min().unwrap_or(power), all().max().unwrap_or(power));
         let spread = (most.microwatts() - least.microwatts()).saturating_mul(3);
-        Power::from_microwatts(spread.max(power.microwatts() / 2).min(self.max_power.microwatts()))
+        // With little seen, power may swing from nothing to twice what it is.
+        let times = if self.powers.len() >= ENOUGH_POWERS { 1 } else { 2 };
+        let least_swing = power.microwatts().saturating_mul(times);
+        Power::from_microwatts(spread.max(least_swing).min(self.max_power.microwatts()))
     }
 
     /// The counter did not step in time: it stands as read nearest to the moment,

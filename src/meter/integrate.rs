@@ -22,6 +22,9 @@ pub enum Integrated {
     Moved {
         /// The trapezoid.
         energy: Energy,
+        /// Its 95 % half-width: power may have stepped from the one sample to the
+        /// other anywhere between, and may have swung by what no sample shows.
+        error: Energy,
     },
     /// The last sample is too old: between 0 and this much.
     Gap {
@@ -86,8 +89,15 @@ impl Integrator {
         let whole = u64::try_from(area / TWO_MICROJOULES).unwrap_or(u64::MAX);
         let energy = Energy::from_microjoules(whole);
         self.total = self.total.saturating_add(energy);
-        Integrated::Moved { energy }
+        Integrated::Moved { energy, error: error(before, power, time) }
     }
+}
+
+/// `T · max(|ΔP| / 2, P / 8)`, with `P` the higher of the two powers.
+fn error(before: Power, after: Power, time: Duration) -> Energy {
+    let step = before.microwatts().abs_diff(after.microwatts()) / 2;
+    let unseen = before.max(after).microwatts() / 8;
+    Power::from_microwatts(step.max(unseen)).during(time)
 }
 
 #[cfg(test)]
@@ -109,7 +119,11 @@ mod tests {
         let mut integrator = integrator();
         assert_eq!(integrator.feed(at(0), Power::from_watts(100)), Integrated::First);
         let moved = integrator.feed(at(2_000_000_000), Power::from_watts(300));
-        assert_eq!(moved, Integrated::Moved { energy: Energy::from_microjoules(400_000_000) });
+        let energy = Energy::from_microjoules(400_000_000);
+        assert_eq!(
+            moved,
+            Integrated::Moved { energy, error: Energy::from_microjoules(200_000_000) }
+        );
     }
 
     #[test]
@@ -120,7 +134,9 @@ mod tests {
         assert_eq!(gap, Integrated::Gap { most: Energy::from_microjoules(10_000_000_000) });
         assert_eq!(integrator.total(), Energy::ZERO);
         let moved = integrator.feed(at(11_000_000_000), Power::from_watts(100));
-        assert_eq!(moved, Integrated::Moved { energy: Energy::from_microjoules(100_000_000) });
+        let (energy, error) =
+            (Energy::from_microjoules(100_000_000), Energy::from_microjoules(12_500_000));
+        assert_eq!(moved, Integrated::Moved { energy, error });
     }
 
     #[test]
@@ -130,7 +146,9 @@ mod tests {
         let refused = integrator.feed(at(1_000_000_000), Power::from_watts(160_000));
         assert!(matches!(refused, Integrated::Refused { .. }));
         let moved = integrator.feed(at(2_000_000_000), Power::from_watts(100));
-        assert_eq!(moved, Integrated::Moved { energy: Energy::from_microjoules(200_000_000) });
+        let (energy, error) =
+            (Energy::from_microjoules(200_000_000), Energy::from_microjoules(25_000_000));
+        assert_eq!(moved, Integrated::Moved { energy, error });
     }
 
     proptest! {
@@ -148,7 +166,7 @@ mod tests {
                 }
                 last = Some(microwatts);
                 let moved = integrator.feed(at(now), Power::from_microwatts(microwatts));
-                if let Integrated::Moved { energy } = moved {
+                if let Integrated::Moved { energy, .. } = moved {
                     sum += energy.microjoules();
                 }
             }

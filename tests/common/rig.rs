@@ -106,9 +106,14 @@ impl Rig {
     /// The same, after a change to how it is started.
     pub fn daemon_with(&self, args: &[&str], change: impl FnOnce(&mut Command)) -> Daemon {
         let mut command = self.aimeter("daemon");
+        change(&mut command);
+        self.daemon_from(command, args)
+    }
+
+    /// The same with a command of the caller's.
+    pub fn daemon_from(&self, mut command: Command, args: &[&str]) -> Daemon {
         command.args(["--listen", "127.0.0.1:0"]).args(args);
         command.env("NO_COLOR", "1");
-        change(&mut command);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary");
         let log = BufReader::new(child.stderr.take().expect("its log"));
         let (sender, lines) = std::sync::mpsc::channel();

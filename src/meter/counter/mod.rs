@@ -47,6 +47,8 @@ pub enum Movement {
         /// At least this much since the last reading; what came before the
         /// restart is lost.
         energy: Energy,
+        /// At most this much, at the device's highest power.
+        most: Energy,
     },
     /// It may have passed its range without anyone seeing it: the gap is too long.
     Ambiguous {
@@ -70,7 +72,7 @@ impl Movement {
         match self {
             Movement::Moved { energy }
             | Movement::Wrapped { energy }
-            | Movement::Reset { energy } => energy,
+            | Movement::Reset { energy, .. } => energy,
             Movement::Ambiguous { least, .. } => least,
             Movement::First | Movement::Refused { .. } | Movement::StuckAtZero => Energy::ZERO,
         }
@@ -223,7 +225,7 @@ impl CounterTracker {
                 most: Energy::from_microjoules(most_wraps(energy, modulus, allowed)),
             },
             Some((_, energy)) => Movement::Wrapped { energy: Energy::from_microjoules(energy) },
-            None if raw <= allowed => Movement::Reset { energy: Energy::from_microjoules(raw) },
+            None if raw <= allowed => reset(raw, allowed),
             None => Movement::Refused { why: "a fall that is neither a wrap nor a restart" },
         }
     }
@@ -249,8 +251,9 @@ impl CounterTracker {
             self.refused = Some(Candidate { at, raw, count });
             return refused;
         }
+        let allowed = self.last.map_or(0, |(then, _)| self.allowed(at.since(then)));
         self.accept(at, raw);
-        Movement::Reset { energy: Energy::ZERO }
+        reset(0, allowed)
     }
 
     fn accept(&mut self, at: BootTime, raw: u64) {
@@ -279,8 +282,14 @@ impl CounterTracker {
 /// by the rise where there is one, by the new value where there is a fall.
 fn reset_of_an_epoch(before: u64, raw: u64, allowed: u64) -> Movement {
     let least = raw.checked_sub(before).unwrap_or(raw);
-    let energy = if least <= allowed { least } else { 0 };
-    Movement::Reset { energy: Energy::from_microjoules(energy) }
+    reset(if least <= allowed { least } else { 0 }, allowed)
+}
+
+fn reset(least: u64, most: u64) -> Movement {
+    Movement::Reset {
+        energy: Energy::from_microjoules(least),
+        most: Energy::from_microjoules(most),
+    }
 }
 
 /// `once` and as many whole ranges on top as fit into `allowed`.

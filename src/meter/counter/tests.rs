@@ -62,7 +62,8 @@ fn alumets_trap_a_driver_reload_is_not_eighteen_quintillion_millijoules() {
     let mut tracker = gpu();
     feed(&mut tracker, 0, 7_000_000_000);
     let reset = feed(&mut tracker, 1_000, 120_000_000);
-    assert_eq!(reset, Movement::Reset { energy: energy(120_000_000) });
+    assert_eq!(reset.energy(), energy(120_000_000));
+    assert!(matches!(reset, Movement::Reset { most, .. } if most > reset.energy()), "{reset:?}");
 }
 
 #[test]
@@ -82,7 +83,7 @@ fn keplers_trap_a_fall_far_from_the_end_is_not_a_wrap() {
     let mut tracker = package();
     feed(&mut tracker, 0, 30_000_000_000);
     let reset = feed(&mut tracker, 1_000, 50_000_000);
-    assert_eq!(reset, Movement::Reset { energy: energy(50_000_000) });
+    assert!(matches!(reset, Movement::Reset { energy: least, .. } if least == energy(50_000_000)));
 }
 
 #[test]
@@ -94,7 +95,10 @@ fn a_fall_that_explains_itself_by_nothing_is_refused_until_three_agree() {
     assert!(matches!(feed(&mut tracker, 2_000, 5_100_000_000), Movement::Refused { .. }));
     assert_eq!(tracker.last(), Some((at(0), energy(9_000_000_000_000))));
     let rebased = feed(&mut tracker, 3_000, 5_200_000_000);
-    assert_eq!(rebased, Movement::Reset { energy: Energy::ZERO });
+    assert!(
+        matches!(rebased, Movement::Reset { energy: Energy::ZERO, most } if most > Energy::ZERO),
+        "what was lost is bounded: {rebased:?}"
+    );
     let moved = feed(&mut tracker, 4_000, 5_300_000_000);
     assert_eq!(moved, Movement::Moved { energy: energy(100_000_000) });
 }
@@ -170,13 +174,15 @@ fn a_new_epoch_is_a_reset_that_never_exceeds_a_counter_that_ran_on() {
     feed(&mut ran_on, 0, 100_000_000);
     ran_on.start_epoch();
     let movement = feed(&mut ran_on, 1_000, 110_000_000);
-    assert_eq!(movement, Movement::Reset { energy: energy(10_000_000) });
+    assert!(matches!(movement, Movement::Reset { .. }));
+    assert_eq!(movement.energy(), energy(10_000_000));
 
     let mut restarted = package();
     feed(&mut restarted, 0, 100_000_000);
     restarted.start_epoch();
     let movement = feed(&mut restarted, 1_000, 40_000_000);
-    assert_eq!(movement, Movement::Reset { energy: energy(40_000_000) });
+    assert!(matches!(movement, Movement::Reset { .. }));
+    assert_eq!(movement.energy(), energy(40_000_000));
     let movement = feed(&mut restarted, 2_000, 41_000_000);
     assert_eq!(movement, Movement::Moved { energy: energy(1_000_000) });
 }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use super::outbox::Outbox;
-use super::{Command, GpuEvent, Order, Shared};
+use super::{Command, GpuEvent, Order, SHORTEST_PERIOD, Shared};
 use crate::clock;
 use crate::meter::Point;
 use crate::meter::edge::EdgeFinder;
@@ -21,6 +21,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Between two look-ups of a lost GPU: at first, and at most.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
+
+/// A call that takes longer makes the moment of its value uncertain.
+const SLOW: Duration = Duration::from_millis(10);
 
 /// Room for the power samples of one answer.
 const SAMPLES: usize = 512;
@@ -55,6 +58,8 @@ pub(super) struct Worker {
     moved: Vec<(BootTime, BootTime)>,
     users_wanted: Option<bool>,
     lost: Option<Lost>,
+    /// The longest call of the readings that the next edge is found by.
+    slowest: Duration,
 }
 
 /// Of a GPU's thread, from -20 (before all others) to 19.
@@ -102,6 +107,7 @@ impl Worker {
             moved: Vec::with_capacity(16),
             users_wanted: None,
             lost: None,
+            slowest: Duration::ZERO,
         }
     }
 
@@ -160,6 +166,10 @@ impl Worker {
             self.plan_burst(now, now);
         } else {
             self.tick_power();
+            if self.gpu.has_power_samples() {
+                // The driver's newest sample is older than this moment.
+                self.read_power();
+            }
             self.answer(at, Err(ReadError::NoData("the GPU has no energy counter")));
         }
     }
@@ -187,14 +197,22 @@ impl Worker {
 
     /// Sets the next tick: a multiple of the period, ticks that are late left out.
     fn plan_tick(&mut self, now: BootTime) {
-        let period = self.shared.period.load(Ordering::Relaxed).max(1);
+        let mut period = self.shared.period.load(Ordering::Relaxed).max(1);
+        if !self.has_counter() && !self.gpu.has_power_samples() {
+            // Nothing counts what lies between two readings.
+            period = period.min(SHORTEST_PERIOD.as_nanos() as u64);
+        }
         let next = (now.nanoseconds() / period + 1).saturating_mul(period);
         self.next_tick = BootTime::from_nanoseconds(next);
     }
 
     fn read_counter(&mut self, tick: bool) {
+        let before = clock::now();
         let result = self.gpu.read_one();
         self.call_ended();
+        let took = clock::now().since(before);
+        let earlier = if self.finder.is_asked() { self.slowest } else { Duration::ZERO };
+        self.slowest = earlier.max(took);
         match result {
             Ok(Reading { at, value: Value::Counter(value) }) => {
                 self.finder.observe(at, value);
@@ -275,6 +293,11 @@ impl Worker {
                 Err(error) => return self.failed(error, true),
             }
         }
+        self.read_power();
+    }
+
+    /// Gives out the power of now.
+    fn read_power(&mut self) {
         let result = self.gpu.read_one();
         self.call_ended();
         match result {
@@ -319,6 +342,11 @@ impl Worker {
             // Found later than asked, because a later reading was given out before.
             let late = self.gpu.domain().max_power.during(point.at.since(asked));
             point.uncertainty = point.uncertainty.saturating_add(late);
+            if self.slowest > SLOW {
+                // Its value may be of any moment of the call.
+                let slow = self.gpu.domain().max_power.during(self.slowest / 2);
+                point.uncertainty = point.uncertainty.saturating_add(slow);
+            }
             point.value = point.value.max(self.given_value);
             (self.given_out, self.given_value) = (point.at, point.value);
             point
