@@ -224,10 +224,10 @@ impl Model {
             Step::Tick { milliseconds, milliwatts, read, absurd } => {
                 self.milliwatts = *milliwatts;
                 self.pass(*milliseconds);
-                for place in 0..3 {
+                for (place, &good) in read.iter().enumerate() {
                     if *absurd == Some(place) {
                         self.refuse(place);
-                    } else if read[place] {
+                    } else if good {
                         self.read(place);
                     }
                 }
