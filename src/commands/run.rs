@@ -3,7 +3,7 @@
 //!
 //! The job comes first: whatever of aimeter fails, the command runs and its exit
 //! code is passed on. Metering is the daemon's where one answers, else our own
-//! ([`Meter`]); both give the same record. Nothing of ours is written to standard
+//! (`run::meter`); both give the same record. Nothing of ours is written to standard
 //! output unless `--json -` asks for it.
 
 mod identity;

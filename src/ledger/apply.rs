@@ -10,9 +10,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, Error, ErrorCode, Params, Result, Statement, params};
 
 use super::pending::Pending;
-use super::rows::{
-    exact, exit_columns, held, intensity_word, nanoseconds, to_json, wall_nanoseconds,
-};
+use super::rows::{exact, exit_columns, held, nanoseconds, to_json, wall_nanoseconds};
 use super::{Booking, CounterMark, DomainKey, Event, IntensityFact, JobKey, JobRow};
 use crate::clock;
 use crate::jobs::JobState;
@@ -342,7 +340,7 @@ impl<'c> Applier<'c> {
             fact.signal,
             fact.boundary,
             fact.source,
-            intensity_word(fact.kind),
+            fact.kind.as_str(),
             wall_nanoseconds(fact.fetched_at),
             fact.provider_updated_at.map(wall_nanoseconds),
         ];

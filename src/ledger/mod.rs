@@ -217,6 +217,33 @@ pub enum IntensityKind {
     Table,
 }
 
+impl IntensityKind {
+    /// Every kind.
+    pub const ALL: [IntensityKind; 5] = [
+        IntensityKind::Actual,
+        IntensityKind::Provisional,
+        IntensityKind::Estimated,
+        IntensityKind::Forecast,
+        IntensityKind::Table,
+    ];
+
+    /// The lower-case word used in records and the ledger.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            IntensityKind::Actual => "actual",
+            IntensityKind::Provisional => "provisional",
+            IntensityKind::Estimated => "estimated",
+            IntensityKind::Forecast => "forecast",
+            IntensityKind::Table => "table",
+        }
+    }
+
+    /// The kind of a word of [`IntensityKind::as_str`].
+    pub fn from_word(word: &str) -> Option<IntensityKind> {
+        IntensityKind::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
 /// One fact of carbon intensity: kept for good, never changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IntensityFact {

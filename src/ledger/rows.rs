@@ -216,30 +216,11 @@ pub fn line(row: &Row<'_>) -> Result<Booking> {
     })
 }
 
-/// The word of an intensity's kind.
-pub const fn intensity_word(kind: IntensityKind) -> &'static str {
-    match kind {
-        IntensityKind::Actual => "actual",
-        IntensityKind::Provisional => "provisional",
-        IntensityKind::Estimated => "estimated",
-        IntensityKind::Forecast => "forecast",
-        IntensityKind::Table => "table",
-    }
-}
-
 /// A fact from all columns of `intensity`.
 pub fn intensity(row: &Row<'_>) -> Result<IntensityFact> {
     let word: String = row.get(7)?;
-    let kind = [
-        IntensityKind::Actual,
-        IntensityKind::Provisional,
-        IntensityKind::Estimated,
-        IntensityKind::Forecast,
-        IntensityKind::Table,
-    ]
-    .into_iter()
-    .find(|kind| intensity_word(*kind) == word)
-    .ok_or_else(|| unfit(7, word, "kind of intensity"))?;
+    let kind =
+        IntensityKind::from_word(&word).ok_or_else(|| unfit(7, word, "kind of intensity"))?;
     Ok(IntensityFact {
         zone: row.get(0)?,
         from: timestamp(row, 1)?,

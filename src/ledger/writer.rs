@@ -3,7 +3,7 @@
 //!
 //! The engine hands over a batch a second and is never kept waiting: not by the
 //! disk, not by a lock, not by a failure. While writing fails, what is unsaved
-//! waits in memory ([`super::pending`]), is tried again with growing pauses, and
+//! waits in memory (`ledger::pending`), is tried again with growing pauses, and
 //! arrives whole when the cause is gone. Nothing but [`Writer::close`] ends it.
 
 use std::path::{Path, PathBuf};

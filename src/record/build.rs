@@ -14,7 +14,7 @@ use super::{
 use crate::carbon::{Operational, Use, operational};
 use crate::grid;
 use crate::jobs::Exit;
-use crate::ledger::{DomainReport, IntensityFact, IntensityKind, JobReport, JobRow};
+use crate::ledger::{DomainReport, IntensityFact, JobReport, JobRow};
 use crate::sensors::{Kind, Method, Missing};
 use crate::units::Energy;
 
@@ -191,18 +191,8 @@ fn intensity_use(used: &Use) -> IntensityUse {
         to: moment(used.to_microseconds),
         grams_per_kwh: used.fact.intensity.grams_per_kwh(),
         source: used.fact.source.clone(),
-        kind: kind_word(used.fact.kind).to_owned(),
+        kind: used.fact.kind.as_str().to_owned(),
         fetched_at: rfc3339(used.fact.fetched_at),
-    }
-}
-
-fn kind_word(kind: IntensityKind) -> &'static str {
-    match kind {
-        IntensityKind::Actual => "actual",
-        IntensityKind::Provisional => "provisional",
-        IntensityKind::Estimated => "estimated",
-        IntensityKind::Forecast => "forecast",
-        IntensityKind::Table => "table",
     }
 }
 

@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Conservation: whatever happens, jobs + unattributed = what the counters moved,
-//! to the microjoule.
-//!
-//! A model machine with three kinds of sensor (a counter that wraps, one that
-//! restarts, a power sensor) lives through random traces, claims, failed and
-//! absurd reads, late ticks, restarts of counters, crashes of the daemon and
-//! boots. Its readings go through the meter, the attribution, the books and a
-//! ledger, all real but the last. Beside it runs an account of what the readings
-//! prove, made from the machine's true energy and never from the meter's words.
+//! A machine with sensors and jobs, and all that aimeter keeps of it: real meters,
+//! splits and books, a ledger that is a map, and an account of what the readings
+//! prove, made from the machine's true energy.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,31 +14,31 @@ use aimeter::ledger::{Amount, Booking, DomainKey, JobKey, Uncertainty};
 use aimeter::meter::domain::{Delta, Meter, Metered};
 use aimeter::sensors::{Domain, DomainId, Kind, Method, Reading, Value};
 use aimeter::units::{BootTime, Energy, Power};
-use proptest::prelude::*;
+use proptest::prelude::prop;
 
-const PERIOD: Duration = Duration::from_secs(1);
+pub const PERIOD: Duration = Duration::from_secs(1);
 /// The step of the package's counter, µJ.
-const UNIT: u64 = 61;
+pub const UNIT: u64 = 61;
 /// It counts to 2^22 units: 256 J, 2.5 s at the least at full power.
-const UNITS: u64 = 1 << 22;
-const MAX_WATTS: u64 = 100;
-const CORES: u32 = 8;
-const PACKAGE: usize = 0;
-const GPU: usize = 1;
-const FAN: usize = 2;
+pub const UNITS: u64 = 1 << 22;
+pub const MAX_WATTS: u64 = 100;
+pub const CORES: u32 = 8;
+pub const PACKAGE: usize = 0;
+pub const GPU: usize = 1;
+pub const FAN: usize = 2;
 
 /// What a job does in a tick, and its ties to the GPU.
 #[derive(Clone, Copy, Debug)]
-struct Use {
-    microseconds: u64,
-    reserved: u32,
-    held: bool,
-    utilisation: u32,
-    slices: u32,
+pub struct Use {
+    pub microseconds: u64,
+    pub reserved: u32,
+    pub held: bool,
+    pub utilisation: u32,
+    pub slices: u32,
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+pub enum Step {
     /// Time passes at these powers (mW); then all sensors are read, those with a
     /// `false` in vain, and `absurd` gives a value that no device can have.
     Tick {
@@ -69,41 +63,6 @@ enum Step {
     Crash,
     /// So does the machine.
     Boot,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let job = (0..3_000_000_u64, 0..4_u32, any::<bool>(), 0..101_u32, 0..5_u32).prop_map(
-        |(microseconds, reserved, held, utilisation, slices)| Use {
-            microseconds,
-            reserved,
-            held,
-            utilisation,
-            slices,
-        },
-    );
-    // No device draws nothing: a counter that stays at 0 is dead.
-    let milliwatts = [1_000..MAX_WATTS * 1_000, 1_000..MAX_WATTS * 1_000, 0..MAX_WATTS * 1_000];
-    let read = std::array::from_fn(|_| prop::bool::weighted(0.85));
-    let absurd = prop::option::weighted(0.1, 0..3_usize);
-    let tick = (1..2_000_u64, milliwatts, read, absurd).prop_map(
-        |(milliseconds, milliwatts, read, absurd): (_, _, [bool; 3], _)| Step::Tick {
-            milliseconds,
-            milliwatts,
-            read,
-            absurd,
-        },
-    );
-    prop_oneof![
-        20 => tick,
-        3 => prop::collection::vec(job, 0..5).prop_map(Step::Uses),
-        2 => Just(Step::Start),
-        1 => any::<prop::sample::Index>().prop_map(Step::End),
-        1 => any::<bool>().prop_map(|told| Step::Restart { told }),
-        4 => Just(Step::Write),
-        1 => Just(Step::CloseIntervals),
-        1 => Just(Step::Crash),
-        1 => Just(Step::Boot),
-    ]
 }
 
 fn domains() -> [Domain; 3] {
@@ -143,9 +102,9 @@ struct Taken {
 
 /// What the readings of one domain prove.
 #[derive(Clone, Copy, Debug, Default)]
-struct Proof {
+pub struct Proof {
     /// Energy, µJ.
-    energy: u128,
+    pub energy: u128,
     /// How much more it may have been.
     more: u128,
     last: Option<Taken>,
@@ -156,7 +115,7 @@ struct Proof {
 }
 
 /// The machine and all that aimeter keeps of it.
-struct Model {
+pub struct Model {
     now: u64,
     /// Energy of this life of each counter, pJ.
     true_energy: [u128; 3],
@@ -175,16 +134,16 @@ struct Model {
     next_job: i64,
     proofs: [Proof; 3],
 
-    ledger: BTreeMap<(i64, i64, i64), Booking>,
+    pub ledger: BTreeMap<(i64, i64, i64), Booking>,
     marks: [Option<(BootTime, Energy, u32)>; 3],
-    written: [Proof; 3],
+    pub written: [Proof; 3],
     boot_id: u32,
     marks_of_boot: u32,
-    wraps: u32,
+    pub wraps: u32,
 }
 
 impl Model {
-    fn new(policy: IdlePolicy, all_slices: u32, start: u64) -> Model {
+    pub fn new(policy: IdlePolicy, all_slices: u32, start: u64) -> Model {
         let domains = domains();
         let mut model = Model {
             now: 1_000_000_000,
@@ -219,15 +178,15 @@ impl Model {
         }
     }
 
-    fn play(&mut self, step: &Step) {
+    pub fn play(&mut self, step: &Step) {
         match step {
             Step::Tick { milliseconds, milliwatts, read, absurd } => {
                 self.milliwatts = *milliwatts;
                 self.pass(*milliseconds);
-                for place in 0..3 {
+                for (place, &good) in read.iter().enumerate() {
                     if *absurd == Some(place) {
                         self.refuse(place);
-                    } else if read[place] {
+                    } else if good {
                         self.read(place);
                     }
                 }
@@ -429,7 +388,7 @@ impl Model {
     }
 
     /// A batch: lines and marks in one transaction.
-    fn write(&mut self) {
+    pub fn write(&mut self) {
         let mut batch = Vec::new();
         self.books.drain(&mut batch);
         for line in batch {
@@ -484,66 +443,4 @@ impl Model {
             assert_eq!(booked, proved, "{}: booked and moved", self.domains[place].id);
         }
     }
-}
-
-fn policy() -> impl Strategy<Value = IdlePolicy> {
-    prop::sample::select(vec![
-        IdlePolicy::Unattributed,
-        IdlePolicy::Proportional,
-        IdlePolicy::Reserved,
-    ])
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
-    #[test]
-    fn jobs_and_unattributed_are_what_the_counters_moved(
-        policy in policy(),
-        slices in prop::sample::select(vec![0_u32, 7]),
-        start in 1_000_000..UNITS * UNIT,
-        steps in prop::collection::vec(step(), 1..200),
-    ) {
-        let mut model = Model::new(policy, slices, start);
-        for step in &steps {
-            model.play(step);
-        }
-        model.write();
-    }
-}
-
-#[test]
-fn the_model_lives_through_wraps_and_restarts_and_jobs_get_their_part() {
-    let tick =
-        Step::Tick { milliseconds: 500, milliwatts: [60_000; 3], read: [true; 3], absurd: None };
-    let job = Use { microseconds: 400_000, reserved: 1, held: true, utilisation: 50, slices: 1 };
-    let mut model = Model::new(IdlePolicy::Unattributed, 0, UNITS * UNIT - 1_000_000);
-    model.play(&Step::Uses(vec![job]));
-    model.play(&tick);
-    model.play(&Step::Start);
-    for _ in 0..20 {
-        model.play(&tick);
-    }
-    model.play(&Step::Restart { told: false });
-    model.play(&tick);
-    model.play(&Step::Write);
-    model.play(&tick);
-    model.play(&Step::Crash);
-    model.play(&tick);
-    model.write();
-    assert!(model.wraps >= 2, "{} wraps", model.wraps);
-    // The first reading is at 0.5 s, the last at 12 s. Of the 0.5 s before the
-    // restart nothing is lost here: it came right after a reading.
-    let moved = |place: usize| model.written[place].energy as f64 / 1e6;
-    assert!((moved(PACKAGE) - 60.0 * 11.5).abs() < 1e-3, "{}", moved(PACKAGE));
-    assert!((moved(GPU) - 60.0 * 11.5).abs() < 1e-2, "{}", moved(GPU));
-    // A power sensor counts nothing while the daemon is away: two ticks less.
-    assert!((moved(FAN) - 60.0 * 10.5).abs() < 1e-3, "{}", moved(FAN));
-    let of_job = |place: i64| {
-        let lines = model.ledger.values().filter(|line| line.domain.0 == place && line.job.0 == 1);
-        lines.map(|line| line.amount.energy.joules()).sum::<f64>()
-    };
-    // 400 ms of 8 cores × 500 ms; the GPU is all the job's.
-    assert!((of_job(PACKAGE as i64) - 60.0 * 11.5 * 0.1).abs() < 3.1, "{}", of_job(0));
-    assert!((of_job(GPU as i64) - 60.0 * 11.5).abs() < 1e-2, "{}", of_job(1));
 }
