@@ -28,7 +28,11 @@ pub fn cli() -> String {
         "\n`aimeter run` ends with the command's own exit code, whatever that is, or dies of the same\n\
          signal (a shell shows 128 + n). Error messages are one line on standard error; standard\n\
          output is data. A reader of standard output that goes away is no error. `NO_COLOR` is\n\
-         honoured.\n",
+         honoured.\n\n\
+         A job's processes inherit the environment, so that `AIMETER_…` variables of the user hold\n\
+         for an `aimeter run` inside the job too; flags do not. A name, a label or a file for the\n\
+         record that is meant for the outer job only is better given as a flag. The job also has\n\
+         `AIMETER_JOB_ID`, and `AIMETER_INSIDE_JOB` by which a nested run is known from a rank.\n",
     );
     text
 }

@@ -2,6 +2,7 @@
 //! A command in a terminal of its own: a new session whose controlling terminal
 //! is a fresh pty. What it prints is waited for by markers, never by sleeping.
 
+#![allow(dead_code, reason = "each test crate uses a part of it")]
 #![allow(clippy::disallowed_methods, reason = "patience and measurement, outside the program")]
 
 use std::fs::File;
