@@ -372,8 +372,8 @@ fn a_foreign_process_pays_only_while_it_is_active() {
     let (own, foreign) = (pid_of(&rig, "job"), std::process::id());
     std::fs::write(&processes, format!("{own} 1000 50\n{foreign} 1000\n")).unwrap();
     until_split(&rig, &[(Some("job"), 1.0), (None, 0.0)]);
-    std::fs::write(&processes, format!("{own} 1000 30\n{foreign} 1000 30\n")).unwrap();
-    until_split(&rig, &[(Some("job"), 0.5), (None, 0.5)]);
+    std::fs::write(&processes, format!("{own} 1000 20\n{foreign} 1000 60\n")).unwrap();
+    until_split(&rig, &[(Some("job"), 0.25), (None, 0.75)]);
     std::fs::write(&go, "").unwrap();
     assert!(job.finish().output.status.success());
 }
