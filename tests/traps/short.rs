@@ -25,6 +25,7 @@ fn check(rig: &Rig, args: &[&str], time: &str, part: f64) {
     let how = if args.is_empty() { "daemon" } else { "standalone" };
     let burn = burn();
     let mut near = [0; 2];
+    let mut inside = 0;
     for _ in 0..3 {
         let run = rig.run(args, &[burn.to_str().unwrap(), "--sleep", time]);
         for (gpu, near) in near.iter_mut().enumerate() {
@@ -33,8 +34,10 @@ fn check(rig: &Rig, args: &[&str], time: &str, part: f64) {
             let trap = format!("job of {time}, {how}{ring}, GPU {gpu}");
             let figure = Figure::of_gpu(rig, &run, gpu).print(&trap).contains_the_truth();
             *near += usize::from(figure.error() < part);
+            inside += usize::from(figure.is_inside());
         }
     }
+    assert!(inside >= 5, "{time}, {how}: only {inside} of 6 inside what is stated");
     assert!(near.iter().all(|near| *near >= 2), "{time}, {how}: not within {part}: {near:?}");
 }
 
