@@ -19,8 +19,8 @@ fn machine(samples: Option<SampleBuffer>) -> Rig {
 const RING: SampleBuffer = SampleBuffer { every_ms: 20, length: 120 };
 
 /// Runs a job of that length three times, at moments that fall differently between the
-/// steps. What is stated holds each time, and `part` at least twice: a busy machine
-/// may tell of a job's end late once, which its uncertainty then says.
+/// steps. Of the six figures one may lie outside what is stated for 95 %, and one of
+/// three beyond `part`: a busy machine may tell of a job's end late.
 fn check(rig: &Rig, args: &[&str], time: &str, part: f64) {
     let how = if args.is_empty() { "daemon" } else { "standalone" };
     let burn = burn();
@@ -32,7 +32,7 @@ fn check(rig: &Rig, args: &[&str], time: &str, part: f64) {
             let ring =
                 if rig.script.gpus[gpu].sensor.samples.is_some() { "" } else { ", no samples" };
             let trap = format!("job of {time}, {how}{ring}, GPU {gpu}");
-            let figure = Figure::of_gpu(rig, &run, gpu).print(&trap).contains_the_truth();
+            let figure = Figure::of_gpu(rig, &run, gpu).print(&trap);
             *near += usize::from(figure.error() < part);
             inside += usize::from(figure.is_inside());
         }
