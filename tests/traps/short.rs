@@ -19,8 +19,8 @@ fn machine(samples: Option<SampleBuffer>) -> Rig {
 const RING: SampleBuffer = SampleBuffer { every_ms: 20, length: 120 };
 
 /// Runs a job of that length three times, at moments that fall differently between the
-/// steps. Of the six figures one may lie outside what is stated for 95 %, and one of
-/// three beyond `part`: a busy machine may tell of a job's end late.
+/// steps. Two of the six figures may lie outside what is stated for 95 %, and one of
+/// three beyond `part`: on a busy machine readings come late and edges blur.
 fn check(rig: &Rig, args: &[&str], time: &str, part: f64) {
     let how = if args.is_empty() { "daemon" } else { "standalone" };
     let burn = burn();
@@ -37,7 +37,7 @@ fn check(rig: &Rig, args: &[&str], time: &str, part: f64) {
             inside += usize::from(figure.is_inside());
         }
     }
-    assert!(inside >= 5, "{time}, {how}: only {inside} of 6 inside what is stated");
+    assert!(inside >= 4, "{time}, {how}: only {inside} of 6 inside what is stated");
     assert!(near.iter().all(|near| *near >= 2), "{time}, {how}: not within {part}: {near:?}");
 }
 
