@@ -17,9 +17,9 @@
 //!   part of the interval after the moment;
 //! - shape: `D·L·f·(1−f)`, the most by which power that stays within a swing of
 //!   `D` can leave the straight line at the fraction `f` of an interval of length
-//!   `L`. `D` is three times the spread of the mean powers seen lately, and at least the
-//!   interval's own power, for what is faster than any step shows, or twice that
-//!   where fewer than four mean powers were seen;
+//!   `L`. `D` is three times the spread of the mean powers seen lately, and for
+//!   what is faster than any step shows at least one and a half times the
+//!   interval's own power, or twice where fewer than four mean powers were seen;
 //!   with power samples `L` and `f` are a sample's, `D` is half as much again as
 //!   their spread and at least a quarter of the highest, and half of what they and
 //!   the counter disagree by is added;
@@ -357,8 +357,8 @@ impl EdgeFinder {
         let (least, most) = (all().min().unwrap_or(power), all().max().unwrap_or(power));
         let spread = (most.microwatts() - least.microwatts()).saturating_mul(3);
         // With little seen, power may swing from nothing to twice what it is.
-        let times = if self.powers.len() >= ENOUGH_POWERS { 1 } else { 2 };
-        let least_swing = power.microwatts().saturating_mul(times);
+        let halves = if self.powers.len() >= ENOUGH_POWERS { 3 } else { 4 };
+        let least_swing = power.microwatts().saturating_mul(halves) / 2;
         Power::from_microwatts(spread.max(least_swing).min(self.max_power.microwatts()))
     }
 

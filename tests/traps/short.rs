@@ -19,22 +19,25 @@ fn machine(samples: Option<SampleBuffer>) -> Rig {
 const RING: SampleBuffer = SampleBuffer { every_ms: 20, length: 120 };
 
 /// Runs a job of that length three times, at moments that fall differently between the
-/// steps. What is stated holds each time, and `part` at least twice: a busy machine
-/// may tell of a job's end late once, which its uncertainty then says.
+/// steps. Two of the six figures may lie outside what is stated for 95 %, and one of
+/// three beyond `part`: on a busy machine readings come late and edges blur.
 fn check(rig: &Rig, args: &[&str], time: &str, part: f64) {
     let how = if args.is_empty() { "daemon" } else { "standalone" };
     let burn = burn();
     let mut near = [0; 2];
+    let mut inside = 0;
     for _ in 0..3 {
         let run = rig.run(args, &[burn.to_str().unwrap(), "--sleep", time]);
         for (gpu, near) in near.iter_mut().enumerate() {
             let ring =
                 if rig.script.gpus[gpu].sensor.samples.is_some() { "" } else { ", no samples" };
             let trap = format!("job of {time}, {how}{ring}, GPU {gpu}");
-            let figure = Figure::of_gpu(rig, &run, gpu).print(&trap).contains_the_truth();
+            let figure = Figure::of_gpu(rig, &run, gpu).print(&trap);
             *near += usize::from(figure.error() < part);
+            inside += usize::from(figure.is_inside());
         }
     }
+    assert!(inside >= 4, "{time}, {how}: only {inside} of 6 inside what is stated");
     assert!(near.iter().all(|near| *near >= 2), "{time}, {how}: not within {part}: {near:?}");
 }
 
