@@ -9,8 +9,8 @@ use crate::machine::Machine;
 use crate::process::Daemon;
 use crate::table::{Table, Unit};
 
-/// Until every buffer and SQLite's cache have their size.
-const FIRST: usize = 1_000;
+/// Until every buffer, SQLite's cache and the allocator's arenas have their size.
+const FIRST: usize = 3_000;
 /// Jobs after that.
 const MORE: usize = 2_000;
 /// At a time.
@@ -21,7 +21,7 @@ pub fn measure(table: &mut Table) {
     let machine = Machine::new(2);
     let config = machine.sysfs().with_file_name("aimeter.toml");
     let mut file = std::fs::File::create(&config).expect("a file");
-    writeln!(file, "[daemon]\nkeep_finished = \"1s\"").expect("a write");
+    writeln!(file, "[ledger]\nkeep_finished = \"1s\"").expect("a write");
     let config = config.to_str().expect("a path in UTF-8");
     let daemon = Daemon::start(&machine, &["--config", config]);
     run_jobs(&machine, FIRST);

@@ -28,7 +28,7 @@ impl Daemon {
         command.args(["--listen", "127.0.0.1:0"]).args(arguments).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the release binary");
         let mut log = BufReader::new(child.stderr.take().expect("its log")).lines();
-        let mut address = String::new();
+        let (mut address, mut said) = (String::new(), String::new());
         for line in log.by_ref().map_while(Result::ok) {
             if let Some((_, found)) = line.split_once("listening on http://") {
                 address = found.trim().to_owned();
@@ -36,8 +36,9 @@ impl Daemon {
             if line.contains("ready: metering") {
                 break;
             }
+            said += &(line + "\n");
         }
-        assert!(!address.is_empty(), "the daemon did not start");
+        assert!(!address.is_empty(), "the daemon did not start:\n{said}");
         // Its log is read on, so that the pipe never fills, and shown where it complains.
         std::thread::spawn(move || {
             for line in log.map_while(Result::ok) {

@@ -35,6 +35,9 @@ const USERS_PERIOD: Duration = Duration::from_secs(10);
 /// … and while a job is younger than that, since its processes come to its GPUs
 /// some seconds after its start.
 const USERS_PERIOD_YOUNG: Duration = Duration::from_secs(2);
+/// Ends that no wrapper has told are looked for at the first tick after this time:
+/// once a second at every period below, since it takes a read a job.
+const ENDED_PERIOD: Duration = Duration::from_millis(900);
 /// A GPU whose last call ended longer ago than this is stalled.
 const STALLED: Duration = Duration::from_secs(3);
 
@@ -83,6 +86,7 @@ pub(super) struct Engine {
     pub unsaid_end: bool,
     pub last_submit: BootTime,
     pub users_due: BootTime,
+    pub ended_due: BootTime,
     pub interval_end: i64,
     /// Zones whose fact the ledger has been told.
     pub told_zones: Vec<String>,
@@ -143,7 +147,10 @@ impl Engine {
         self.drain_gpus();
         self.read_local();
         self.roll_interval();
-        self.find_ended(now);
+        if now >= self.ended_due {
+            self.find_ended(now);
+            self.ended_due = now.plus(ENDED_PERIOD);
+        }
         self.find_stalled(now);
         self.update_power(now);
         if now >= self.users_due {

@@ -21,8 +21,9 @@ use super::snapshot::SensorState;
 
 /// How long an end waits for GPU readings: several counter steps of 0.1 s.
 const END_WAIT: Duration = Duration::from_millis(400);
-/// Ticks that a wrapper has to report an end that was seen without it.
-const GONE_TICKS: u32 = 2;
+/// Looks, one a second at most, until which a wrapper has to report an end that was
+/// seen without it.
+const GONE_LOOKS: u32 = 2;
 
 impl Engine {
     /// A main process ended; with the last one, and the last of what they started, the
@@ -237,13 +238,13 @@ impl Engine {
         for slot in 1..self.jobs.len() {
             let Some(job) = self.jobs[slot].as_mut() else { continue };
             if job.ending() || has_processes(job) {
-                job.gone_ticks = 0;
+                job.gone_looks = 0;
                 continue;
             }
-            job.gone_ticks += 1;
+            job.gone_looks += 1;
             let reporting =
                 job.members.iter().any(|member| !member.ended && exists(member.wrapper_pid));
-            if reporting && job.gone_ticks <= GONE_TICKS {
+            if reporting && job.gone_looks <= GONE_LOOKS {
                 continue;
             }
             let all_reported = job.members.iter().all(|member| member.ended);

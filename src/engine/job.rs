@@ -76,8 +76,8 @@ pub(super) struct Job {
     /// The open piece: own energy only.
     pub piece: Option<IntervalEnergy>,
     pub notes: Vec<String>,
-    /// Ticks since all its processes were seen gone without its wrapper saying so.
-    pub gone_ticks: u32,
+    /// Looks since all its processes were seen gone without its wrapper saying so.
+    pub gone_looks: u32,
     /// Whether it was taken up from the ledger after a restart.
     pub resumed: bool,
     /// It ended while the daemon was away: after the first, before the second.

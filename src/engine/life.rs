@@ -179,7 +179,7 @@ impl Engine {
             pieces: Vec::new(),
             piece: None,
             notes: Vec::new(),
-            gone_ticks: 0,
+            gone_looks: 0,
             resumed: false,
             ended_between: None,
             row,

@@ -113,6 +113,7 @@ pub fn start(parts: Parts) -> std::io::Result<Handle> {
         unsaid_end: false,
         last_submit: BootTime::default(),
         users_due: clock::now(),
+        ended_due: clock::now(),
         interval_end: 0,
         told_zones: Vec::new(),
         intensity_view,
