@@ -22,8 +22,10 @@ use std::process::ExitCode;
 
 use table::Table;
 
-/// Each part's name, and what measures it.
-const PARTS: &[(&str, fn(&mut Table))] = &[
+/// A part's name, and what measures it.
+type Part = (&'static str, fn(&mut Table));
+
+const PARTS: &[Part] = &[
     ("daemon", daemon::measure),
     ("allocations", allocations::measure),
     ("run", run::measure),

@@ -98,6 +98,8 @@ struct Taken {
     shown: u64,
     /// Which life.
     life: u32,
+    /// True energy over all lives, µJ.
+    drawn: u128,
 }
 
 /// What the readings of one domain prove.
@@ -105,8 +107,6 @@ struct Taken {
 pub struct Proof {
     /// Energy, µJ.
     pub energy: u128,
-    /// How much more it may have been.
-    more: u128,
     last: Option<Taken>,
     /// A power sensor's last sample: ns, µW.
     sample: Option<(u64, u64)>,
@@ -119,6 +119,10 @@ pub struct Model {
     now: u64,
     /// Energy of this life of each counter, pJ.
     true_energy: [u128; 3],
+    /// Energy of all lives, pJ.
+    drawn: [u128; 3],
+    /// An absurd value came after the last good one.
+    doubted: [bool; 3],
     milliwatts: [u64; 3],
     life: [u32; 3],
     policy: IdlePolicy,
@@ -149,6 +153,8 @@ impl Model {
             now: 1_000_000_000,
             // Near its end, so that wraps come at once.
             true_energy: [u128::from(start) * 1_000_000, u128::from(start) * 1_000_000, 0],
+            drawn: [0; 3],
+            doubted: [false; 3],
             milliwatts: [1_000; 3],
             life: [0; 3],
             policy,
@@ -234,9 +240,11 @@ impl Model {
 
     fn pass(&mut self, milliseconds: u64) {
         self.now += milliseconds * 1_000_000;
-        for (energy, milliwatts) in self.true_energy.iter_mut().zip(self.milliwatts) {
+        for (place, milliwatts) in self.milliwatts.into_iter().enumerate() {
             // mW × ms = µJ, in pJ.
-            *energy += u128::from(milliwatts) * u128::from(milliseconds) * 1_000_000;
+            let energy = u128::from(milliwatts) * u128::from(milliseconds) * 1_000_000;
+            self.true_energy[place] += energy;
+            self.drawn[place] += energy;
         }
         let capacity = milliseconds * 1_000 * u64::from(CORES);
         for (node, jobs) in &mut self.pending {
@@ -257,6 +265,7 @@ impl Model {
     /// What the sensor shows now, and the energy behind it in µJ.
     fn shown(&self, place: usize) -> (Value, Taken) {
         let microjoules = self.true_energy[place] / 1_000_000;
+        let drawn = self.drawn[place] / 1_000_000;
         let (energy, shown) = match place {
             PACKAGE => {
                 let units = microjoules / u128::from(UNIT);
@@ -266,14 +275,18 @@ impl Model {
             GPU => (microjoules / 1_000 * 1_000, (microjoules / 1_000 * 1_000) as u64),
             _ => {
                 let power = Power::from_microwatts(self.milliwatts[FAN] * 1_000);
-                return (Value::Power(power), Taken { energy: 0, shown: 0, life: self.life[FAN] });
+                return (
+                    Value::Power(power),
+                    Taken { energy: 0, shown: 0, life: self.life[FAN], drawn },
+                );
             }
         };
         let value = Value::Counter(Energy::from_microjoules(shown));
-        (value, Taken { energy, shown, life: self.life[place] })
+        (value, Taken { energy, shown, life: self.life[place], drawn })
     }
 
     fn read(&mut self, place: usize) {
+        self.doubted[place] = false;
         let (value, taken) = self.shown(place);
         let reading = Reading { at: BootTime::from_nanoseconds(self.now), value };
         let metered = self.meters[place].feed(reading, PERIOD);
@@ -295,15 +308,12 @@ impl Model {
             Value::Counter(_) => Value::Counter(Energy::from_microjoules(0xFFFF_FFFF * 1_000)),
         };
         let at = BootTime::from_nanoseconds(self.now);
-        // Where it is the first reading of a power sensor's life, too.
-        match self.meters[place].feed(Reading { at, value }, PERIOD) {
-            Metered::Refused(_) => {}
-            // Three that agree are believed to be a restart of which nothing is known.
-            Metered::Delta(delta) if delta.reset => {
-                assert_eq!(delta.energy, Energy::ZERO);
-            }
-            other => panic!("taken for a value: {other:?}"),
+        // Once between two good ones: several that agree are believed to be a restart.
+        if std::mem::replace(&mut self.doubted[place], true) {
+            return;
         }
+        let metered = self.meters[place].feed(Reading { at, value }, PERIOD);
+        assert!(matches!(metered, Metered::Refused(_)), "taken for a value: {metered:?}");
     }
 
     /// What a taken reading proves: the true energy since the last one of this
@@ -337,14 +347,24 @@ impl Model {
         } else {
             u128::from(taken.shown.checked_sub(last.shown).unwrap_or(taken.shown))
         };
-        if more == 0 {
-            self.wraps += u32::from(last.life == taken.life && taken.shown < last.shown);
+        if last.life != taken.life {
+            // What came before the restart is not known, but it is bounded; a step of
+            // the counter at each end is.
+            let (drawn, steps) = (taken.drawn - last.drawn, 2_000);
+            assert_eq!(booked, rise, "a restart");
+            assert!(booked <= drawn + steps, "{delta:?}: {drawn}");
+            // One that nobody told of and that has counted further than before is
+            // a rise like any other.
+            let seen = delta.reset || taken.shown < last.shown;
+            assert!(!seen || drawn <= booked + more + steps, "{delta:?}: {drawn}");
+            proof.energy += rise;
+        } else if more == 0 {
+            self.wraps += u32::from(taken.shown < last.shown);
             proof.energy += rise;
         } else {
-            assert!(place == PACKAGE, "only a counter that wraps can hide a range");
+            assert!(place == PACKAGE, "only a wrap can hide a range: {delta:?}");
             assert!(booked <= rise && rise <= booked + more, "{booked} + {more}: {rise}");
             proof.energy += booked;
-            proof.more += more;
         }
     }
 

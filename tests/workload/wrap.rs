@@ -38,7 +38,9 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<aimeter::jobs::E
     if let Some(report) = report {
         std::fs::write(report, format!("{outcome:?}")).unwrap();
     }
-    cradle.map(Cradle::remove);
+    if let Some(cradle) = cradle {
+        cradle.remove();
+    }
     Ok(outcome.exit)
 }
 
