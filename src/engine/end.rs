@@ -88,7 +88,7 @@ impl Engine {
             return self.finish(slot);
         }
         for (gpu, claim) in claimed {
-            self.change_claim(gpu, Change { at, claim, begins: false });
+            self.change_claim(gpu, Change { at, claim, begins: false, edge_asked: false });
             if !self.answers(gpu) {
                 self.settle_unread(gpu);
             }

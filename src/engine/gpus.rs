@@ -6,6 +6,8 @@
 //! at their moment is known (an edge, found by the GPU's own thread); only where
 //! that fails is the energy between two readings cut by time.
 
+use std::time::Duration;
+
 use crate::attribution::gpu::{Claimant, Tie};
 use crate::jobs::gpus::{self, MigInstance, Strength};
 use crate::ledger::books::{Slot, quadrature};
@@ -53,6 +55,8 @@ pub(super) struct Change {
     pub at: BootTime,
     pub claim: Claim,
     pub begins: bool,
+    /// Whether the counter's value at this moment is being looked for.
+    pub edge_asked: bool,
 }
 
 /// Buffers for [`Engine::fill_claimants`].
@@ -110,6 +114,7 @@ impl Engine {
     fn close_gpus(&mut self, why: Missing) {
         for gpu in 0..self.gpus.len() {
             self.gpus[gpu].line = None;
+            self.expect_no_edge(gpu);
             let domain = &mut self.domains[self.gpus[gpu].place];
             domain.state = SensorState::NoData;
             domain.power = None;
@@ -126,6 +131,13 @@ impl Engine {
             let _ = reply.send(released.clone());
         }
         self.gpu_missing = vec![why];
+    }
+
+    /// No edge that was asked for will come any more.
+    fn expect_no_edge(&mut self, gpu: usize) {
+        for change in &mut self.gpus[gpu].changes {
+            change.edge_asked = false;
+        }
     }
 
     /// Takes a GPU that the monitor has opened as its `line`; gives its place here.
@@ -158,7 +170,7 @@ impl Engine {
     fn gpu_reading(&mut self, gpu: usize, result: Result<Reading, ReadError>) {
         let Some(state) = self.gpus.get(gpu) else { return };
         let place = state.place;
-        if self.awaits_end(gpu) {
+        if self.awaits_end(gpu) || self.awaits_edge(gpu, &result) {
             return;
         }
         if let Some(delta) = self.domains[place].take(result, self.settings.period) {
@@ -173,8 +185,11 @@ impl Engine {
             Ok(point) => {
                 let reading = Reading { at: point.at, value: Value::Counter(point.value) };
                 let delta = self.domains[place].take(Ok(reading), self.settings.period);
+                // Changes of before this moment found no edge of their own.
+                self.apply_changes(gpu, asked.minus(Duration::from_nanos(1)));
                 if let Some(delta) = delta {
-                    self.gpu_delta(gpu, delta, point.uncertainty);
+                    let carried = self.gpus[gpu].edge_carried;
+                    self.book_by_gpu(gpu, delta, quadrature(point.uncertainty, carried));
                 }
                 // The same error, with the other sign, is in what comes next.
                 self.gpus[gpu].edge_carried = point.uncertainty;
@@ -185,10 +200,19 @@ impl Engine {
                 self.domains[place].take(Err(error), self.settings.period);
                 // A claim that begins waits for the next reading, whose energy is cut by
                 // time: else it would be given what was used before.
+                self.expect_no_edge(gpu);
                 return self.settle_unread(gpu);
             }
         }
         self.apply_changes(gpu, asked);
+    }
+
+    /// Whether a counter's reading lies behind a claim change whose edge is still
+    /// looked for: taken now, its energy would be cut by time. The counter's next
+    /// reading covers what this one does.
+    fn awaits_edge(&self, gpu: usize, result: &Result<Reading, ReadError>) -> bool {
+        let Ok(Reading { at, value: Value::Counter(_) }) = result else { return false };
+        self.gpus[gpu].changes.iter().any(|change| change.edge_asked && change.at < *at)
     }
 
     /// Books a delta, cut at claim changes that no edge was found for.
@@ -253,14 +277,16 @@ impl Engine {
     }
 
     /// Queues a claim change and asks for the counter's value at its moment.
-    pub(super) fn change_claim(&mut self, gpu: usize, change: Change) {
+    pub(super) fn change_claim(&mut self, gpu: usize, mut change: Change) {
+        let line = self.gpus[gpu].line.filter(|_| change.at > BootTime::default());
+        if let (Some(monitor), Some(line)) = (&self.monitor, line) {
+            change.edge_asked = monitor.edge(line, change.at);
+        }
         let changes = &mut self.gpus[gpu].changes;
         let place = changes.partition_point(|other| other.at <= change.at);
         changes.insert(place, change);
         if change.at == BootTime::default() {
             self.apply_changes(gpu, change.at);
-        } else if let (Some(monitor), Some(line)) = (&self.monitor, self.gpus[gpu].line) {
-            monitor.edge(line, change.at);
         }
     }
 

@@ -207,7 +207,10 @@ impl Engine {
     pub(super) fn claim_at(&mut self, slot: Slot, claim: &GpuClaim, at: BootTime) {
         let slices = if claim.whole > 1 { claim.weight } else { 0 };
         let claimed = Claim { slot, tie: tie(claim.strength), slices };
-        self.change_claim(claim.gpu, Change { at, claim: claimed, begins: true });
+        self.change_claim(
+            claim.gpu,
+            Change { at, claim: claimed, begins: true, edge_asked: false },
+        );
     }
 
     fn refresh_users_of(&self, claims: &[GpuClaim]) {

@@ -53,9 +53,6 @@ pub(super) struct Worker {
     /// The last reading or point given out: nothing earlier or lower follows.
     given_out: BootTime,
     given_value: Energy,
-    /// Moments before `given_out` that were asked for: where they are looked for
-    /// instead, and as they were asked.
-    moved: Vec<(BootTime, BootTime)>,
     users_wanted: Option<bool>,
     lost: Option<Lost>,
     /// The longest call of the readings that the next edge is found by.
@@ -104,7 +101,6 @@ impl Worker {
             next_burst: None,
             given_out: clock::now(),
             given_value: Energy::ZERO,
-            moved: Vec::with_capacity(16),
             users_wanted: None,
             lost: None,
             slowest: Duration::ZERO,
@@ -158,11 +154,7 @@ impl Worker {
             let error = lost.error;
             self.answer(at, Err(error));
         } else if self.has_counter() {
-            let place = at.max(self.given_out).min(now);
-            if place != at {
-                self.moved.push((place, at));
-            }
-            self.finder.ask(place, now);
+            self.finder.ask(at.min(now), now);
             self.plan_burst(now, now);
         } else {
             self.tick_power();
@@ -244,8 +236,7 @@ impl Worker {
         self.next_burst = None;
         let abandoned: Vec<BootTime> = self.finder.abandon().collect();
         for at in abandoned {
-            let asked = self.as_asked(at);
-            self.answer(asked, Err(error));
+            self.answer(at, Err(error));
         }
         if let ReadError::Lost(_) = error {
             self.lost = Some(Lost { error, next_try: now.plus(FIRST_RETRY), wait: FIRST_RETRY });
@@ -321,16 +312,7 @@ impl Worker {
             }
             let Some(edge) = self.finder.take(clock::now(), &self.samples) else { return };
             let restarted = ReadError::NoData("the counter restarted or could not be read");
-            let asked = self.as_asked(edge.asked);
-            self.answer(asked, edge.point.ok_or(restarted));
-        }
-    }
-
-    /// The moment that was asked for, of the one that was looked for.
-    fn as_asked(&mut self, place: BootTime) -> BootTime {
-        match self.moved.iter().position(|(moved, _)| *moved == place) {
-            Some(i) => self.moved.remove(i).1,
-            None => place,
+            self.answer(edge.asked, edge.point.ok_or(restarted));
         }
     }
 
@@ -339,15 +321,17 @@ impl Worker {
             return;
         }
         let result = result.map(|mut point| {
-            // Found later than asked, because a later reading was given out before.
-            let late = self.gpu.domain().max_power.during(point.at.since(asked));
-            point.uncertainty = point.uncertainty.saturating_add(late);
+            // A later reading that was given out before may stand above the point: what
+            // is between them is booked already.
+            let above = self.given_value.saturating_sub(point.value);
+            point.uncertainty = point.uncertainty.saturating_add(above);
             if self.slowest > SLOW {
                 // Its value may be of any moment of the call.
                 let slow = self.gpu.domain().max_power.during(self.slowest / 2);
                 point.uncertainty = point.uncertainty.saturating_add(slow);
             }
             point.value = point.value.max(self.given_value);
+            point.at = point.at.max(self.given_out);
             (self.given_out, self.given_value) = (point.at, point.value);
             point
         });
