@@ -27,8 +27,9 @@ use crate::units::BootTime;
 /// A write that takes longer is a failing one: a disk that does not answer.
 const STUCK: Duration = Duration::from_secs(5);
 
-/// How long [`Writer::close`] waits for the last write.
-const CLOSING: Duration = Duration::from_millis(900);
+/// How long [`Writer::close`] waits for the last write: milliseconds on a healthy disk,
+/// longer on one that is slow, since nothing is lost by waiting.
+const CLOSING: Duration = Duration::from_secs(8);
 
 /// Tries of the last write, and the pause between them.
 const LAST_TRIES: u32 = 3;
@@ -146,7 +147,7 @@ impl Writer {
     }
 
     /// Writes what is left, empties the log into the file and ends the thread.
-    /// Waits at most 0.9 s.
+    /// Waits at most 8 s.
     ///
     /// # Errors
     /// [`LedgerError::Unsaved`] with the number of lines that are lost.
