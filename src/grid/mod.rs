@@ -2,10 +2,15 @@
 //! Grid: how much carbon a kilowatt-hour costs, where and when.
 //!
 //! What leaves this room are facts: a figure for a zone and an interval, with its
-//! source. The first and only source so far is the shipped table of yearly means
-//! ([`table`]); feeds are further sources of the same facts. Nothing here guesses
-//! a place: a zone that is not known is the world mean, marked as the world's.
+//! source. Sources are the feeds ([`feeds`]), asked one after the other as the
+//! [`chain`] says, and behind them the shipped table of yearly means ([`table`]).
+//! Nothing here guesses a place: a zone that is not known is the world mean, marked
+//! as the world's.
 
+pub mod chain;
+pub mod feeds;
+pub mod http;
+pub mod secret;
 pub mod table;
 
 use jiff::Timestamp;

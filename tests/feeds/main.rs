@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The feeds: what they are asked, what their answers mean, and that no answer,
+//! however wrong or hostile, becomes a figure that it should not.
+
+mod fixtures;
+mod hostile;
+mod parsers;
+mod properties;
+mod replay;
+mod requests;
