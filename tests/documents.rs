@@ -39,6 +39,11 @@ fn the_configuration_reference_is_the_programs() {
 }
 
 #[test]
+fn the_feeds_keys_are_the_programs() {
+    check("docs/grid.md", |page| with_part(page, &reference::feed_table()));
+}
+
+#[test]
 fn the_metrics_reference_is_the_programs() {
     check("docs/metrics.md", |page| with_part(page, &families::table()));
 }

@@ -53,11 +53,49 @@ pub enum Command {
     },
     /// List every energy sensor, and why any is missing
     Sensors(SensorsArgs),
+    /// Show the grid's carbon intensity: now, of a time that is past, or forecast
+    Intensity(IntensityArgs),
+    /// See to the feeds of carbon intensity
+    Grid {
+        /// What to do.
+        #[command(subcommand)]
+        action: GridAction,
+    },
     /// Let go of the GPUs for maintenance, or take them up again
     Gpu {
         /// What to do.
         #[command(subcommand)]
         action: GpuAction,
+    },
+}
+
+/// `aimeter intensity`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  aimeter intensity --zone GB\n  \
+    aimeter intensity --from 24h\n  aimeter intensity --forecast --json")]
+pub struct IntensityArgs {
+    /// Figures from this time, or this long ago, on (2h, 7d, 2026-11-24T09:00Z)
+    #[arg(long, env = "AIMETER_INTENSITY_FROM", value_name = "TIME", value_parser = moment, hide_env_values = true)]
+    pub from: Option<Moment>,
+    /// Figures to before this time [default: now]
+    #[arg(long, env = "AIMETER_INTENSITY_TO", value_name = "TIME", value_parser = moment, requires = "from", hide_env_values = true)]
+    pub to: Option<Moment>,
+    /// Figures of the next hours
+    #[arg(long, env = "AIMETER_INTENSITY_FORECAST", conflicts_with = "from", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, hide_env_values = true)]
+    pub forecast: bool,
+    /// Print JSON
+    #[arg(long, env = "AIMETER_INTENSITY_JSON", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, hide_env_values = true)]
+    pub json: bool,
+}
+
+/// `aimeter grid`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum GridAction {
+    /// Ask each feed of the chain once and say what works
+    Check {
+        /// Print JSON
+        #[arg(long, env = "AIMETER_GRID_JSON", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, hide_env_values = true)]
+        json: bool,
     },
 }
 
@@ -246,7 +284,7 @@ pub fn command() -> clap::Command {
                         .hide_env_values(true)
                         .value_name(key.value_name)
                         .action(action)
-                        .global(name == "gpu")
+                        .global(name == "gpu" || name == "grid")
                         .help(help),
                 );
             }

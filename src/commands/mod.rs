@@ -9,6 +9,8 @@ pub mod daemon;
 pub mod end;
 pub mod exit;
 pub mod gpu;
+pub mod grid;
+pub mod intensity;
 pub mod jobs;
 pub mod log;
 pub mod reference;
@@ -93,6 +95,10 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         Command::Show(args) => show_job(args, &options, out)?,
         Command::End { job } => end::run(&job, &options)?,
         Command::Sensors(args) => sensors::run(&args, &options, &start::sensor_list, out)?,
+        Command::Intensity(args) => intensity::run(&args, &options, out)?,
+        Command::Grid { action: cli::GridAction::Check { json } } => {
+            grid::check(json, &options, out)?;
+        }
         Command::Gpu { action } => gpu::run(action, &options)?,
     }
     out.flush().map_err(Failure::of_output)?;

@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{Form, KEYS, SECTIONS, nearest, position};
 use super::{Calibration, ConfigError, value};
+use crate::grid::feeds::Feed;
 
 /// One setting of the file.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct FileSettings {
     pub entries: Vec<Entry>,
     /// `[[sensors.calibration]]`.
     pub calibration: Vec<Calibration>,
+    /// `[[grid.feeds]]`, where there is one.
+    pub feeds: Option<Vec<Feed>>,
 }
 
 /// Reads the text of a file; `path` is for messages.
@@ -61,7 +64,7 @@ pub fn parse(path: &Path, text: &str) -> Result<FileSettings, ConfigError> {
 }
 
 /// A file being read.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
 }
@@ -78,6 +81,10 @@ impl Reader<'_> {
             let word: &str = name.get_ref();
             if (section, word) == ("sensors", "calibration") {
                 settings.calibration = self.calibration(start, content.get_ref())?;
+                continue;
+            }
+            if (section, word) == ("grid", "feeds") {
+                settings.feeds = Some(self.feeds(start, content.get_ref())?);
                 continue;
             }
             let Some(key) = position(section, word) else {
@@ -126,9 +133,7 @@ impl Reader<'_> {
                     return Err(self.unknown(at, "key", word, known));
                 }
             };
-            let text = texts(form, content.get_ref())
-                .map_err(|wanted| self.error(at, format!("`{word}` takes {wanted}")))?
-                .concat();
+            let text = self.text(at, form, word, content.get_ref())?;
             match form {
                 Form::Text => domain = Some(text),
                 _ => gain = Some(value::percent(&text).map_err(|what| self.error(at, what))?),
@@ -143,7 +148,20 @@ impl Reader<'_> {
         }
     }
 
-    fn unknown<'k>(
+    /// The text of one value of a list's table.
+    pub(super) fn text(
+        &self,
+        at: usize,
+        form: Form,
+        word: &str,
+        content: &DeValue<'_>,
+    ) -> Result<String, ConfigError> {
+        let values = texts(form, content)
+            .map_err(|wanted| self.error(at, format!("`{word}` takes {wanted}")))?;
+        Ok(values.concat())
+    }
+
+    pub(super) fn unknown<'k>(
         &self,
         start: usize,
         what: &str,
@@ -157,7 +175,7 @@ impl Reader<'_> {
         self.error(start, format!("unknown {what} `{word}`; {hint}"))
     }
 
-    fn error(&self, start: usize, what: String) -> ConfigError {
+    pub(super) fn error(&self, start: usize, what: String) -> ConfigError {
         ConfigError::InFile { path: self.path.to_owned(), line: self.line(start), what }
     }
 

@@ -65,12 +65,16 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("attribution", "Who pays for energy that no job asked for."),
     ("ledger", "The durable books."),
     ("carbon", "From joules to CO2e."),
+    ("grid", "Where live carbon intensities come from (docs/grid.md)."),
     ("log", "What is written to the journal (under systemd) or to standard error."),
 ];
 
 /// The settings that are lists of tables, described by hand: name and text.
 pub const CALIBRATION_HELP: &str = "Gain error of one device's sensor after its calibration, ± percent at 95 %, \
      in place of the figure published for its kind; repeat the table for each device";
+/// The same of `[[grid.feeds]]`.
+pub const FEEDS_HELP: &str = "The feeds, in the order in which they are asked; repeat the table for each. \
+     Unset, those without a key that cover the zone; the shipped table is always the last";
 
 /// Every setting, in the order of the TOML file.
 pub const KEYS: &[Key] = &[
@@ -213,7 +217,7 @@ pub const KEYS: &[Key] = &[
         default: "\"GB\"",
         unset: true,
         environment: "AIMETER_ZONE",
-        commands: &["daemon", "run"],
+        commands: &["daemon", "run", "intensity", "grid"],
         value_name: "ZONE",
         help: "Electricity zone of this machine, such as GB, DE or US-CA. Unset, the world's mean is used and said so",
         restart: false,
@@ -228,6 +232,42 @@ pub const KEYS: &[Key] = &[
         commands: &["daemon", "run"],
         value_name: "FACTOR",
         help: "Power usage effectiveness of the building, 1 to 10: facility energy is the measured energy times this. Unset, none is applied",
+        restart: false,
+    },
+    Key {
+        section: "grid",
+        name: "stale_after",
+        form: Form::Text,
+        default: "\"2h\"",
+        unset: false,
+        environment: "AIMETER_STALE_AFTER",
+        commands: &["intensity", "grid"],
+        value_name: "TIME",
+        help: "How long after the end of its interval a figure is still taken for now, 10min to 24h; an older one is as good as none",
+        restart: false,
+    },
+    Key {
+        section: "grid",
+        name: "ca",
+        form: Form::Text,
+        default: "\"/etc/aimeter/ca.pem\"",
+        unset: true,
+        environment: "AIMETER_CA",
+        commands: &["intensity", "grid"],
+        value_name: "FILE",
+        help: "Certificates (PEM) that are trusted beside the system's, such as those of a company's proxy",
+        restart: false,
+    },
+    Key {
+        section: "grid",
+        name: "proxy",
+        form: Form::Text,
+        default: "\"http://proxy.example.org:3128\"",
+        unset: true,
+        environment: "AIMETER_PROXY",
+        commands: &["intensity", "grid"],
+        value_name: "URL",
+        help: "Proxy of all feeds but those on this machine. Unset, HTTPS_PROXY and NO_PROXY are honoured. With a password in it, only the file's owner may read the file",
         restart: false,
     },
     Key {

@@ -7,14 +7,16 @@
 //! touched. The settings are declared once, in [`keys`]; the environment is an
 //! argument, so that the merge is tested without one.
 
+pub mod feeds;
 pub mod file;
 pub mod keys;
 pub mod reference;
 pub mod value;
 
 use std::fmt;
-use std::io;
+use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ use tracing::level_filters::LevelFilter;
 
 use crate::attribution::IdlePolicy;
 use crate::engine::Settings;
+use crate::grid::chain::GridSettings;
+use crate::grid::secret::SecretSource;
 use crate::ledger::IntensityFact;
 use crate::sensors::{DomainId, Roots};
 
@@ -54,6 +58,17 @@ pub enum ConfigError {
         line: usize,
         /// What, and what would be right.
         what: String,
+    },
+    /// Others can read a secret in the file.
+    #[error(
+        "{} holds a secret and others can read it (mode {mode:04o}): chmod 600 it, or keep \
+         the secret elsewhere (docs/grid.md)", path.display()
+    )]
+    Exposed {
+        /// Which file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
     },
     /// A flag or a variable is wrong.
     #[error("{origin}: {what}")]
@@ -159,6 +174,8 @@ pub struct Options {
     pub zone: Option<String>,
     /// Power usage effectiveness, in thousandths.
     pub pue_thousandths: Option<u32>,
+    /// Where intensities come from.
+    pub grid: GridSettings,
     /// Log level.
     pub log_level: LevelFilter,
     /// The file that was read.
@@ -173,12 +190,16 @@ impl Options {
     /// The first thing that is wrong, with its place.
     pub fn resolve(sources: &Sources<'_>) -> Result<Options, ConfigError> {
         let mut options = Options::defaults(sources);
-        if let Some((path, text)) = read(&sources.file)? {
+        if let Some(Source { path, text, mode }) = read(&sources.file)? {
             let settings = file::parse(&path, &text)?;
+            if settings.holds_secret() && mode & 0o077 != 0 {
+                return Err(ConfigError::Exposed { path, mode });
+            }
             for entry in settings.entries {
                 options.set(entry.key, &entry.values, Origin::File(path.clone(), entry.line))?;
             }
             options.calibration = settings.calibration;
+            options.grid.chain = settings.feeds;
             options.file = Some(path);
         }
         for (place, key) in KEYS.iter().enumerate() {
@@ -303,6 +324,7 @@ impl Options {
             keep_finished: Duration::from_secs(900),
             zone: None,
             pue_thousandths: None,
+            grid: GridSettings::default(),
             log_level: LevelFilter::INFO,
             file: None,
             origins: vec![Origin::Default; KEYS.len()],
@@ -347,6 +369,12 @@ impl Options {
             }
             ("carbon", "zone") => self.zone = Some(value::zone(text)?),
             ("carbon", "pue") => self.pue_thousandths = Some(value::pue(text)?),
+            ("grid", "stale_after") => {
+                let (least, most) = (Duration::from_secs(600), Duration::from_secs(86_400));
+                self.grid.stale_after = value::duration(text, least, most)?;
+            }
+            ("grid", "ca") => self.grid.network.ca = Some(value::path(text)?),
+            ("grid", "proxy") => self.grid.network.proxy = Some(value::proxy(text)?),
             ("log", "level") => self.log_level = value::level(text)?,
             (section, name) => return Err(format!("`{section}.{name}` cannot be set")),
         }
@@ -363,14 +391,43 @@ fn addresses(values: &[String]) -> Result<Vec<SocketAddr>, String> {
     values.iter().map(address).collect()
 }
 
-fn read(choice: &FileChoice) -> Result<Option<(PathBuf, String)>, ConfigError> {
+impl file::FileSettings {
+    /// Whether the file itself holds something that others must not know.
+    fn holds_secret(&self) -> bool {
+        let proxy = keys::position("grid", "proxy");
+        let password = self.entries.iter().any(|entry| {
+            Some(entry.key) == proxy && entry.values.iter().any(|text| text.contains('@'))
+        });
+        let token = self
+            .feeds
+            .iter()
+            .flatten()
+            .any(|feed| matches!(feed.token, Some(SecretSource::Inline(_))));
+        password || token
+    }
+}
+
+/// The file as it was found.
+struct Source {
+    path: PathBuf,
+    text: String,
+    /// Its permissions when it was opened.
+    mode: u32,
+}
+
+fn read(choice: &FileChoice) -> Result<Option<Source>, ConfigError> {
     let (path, must_exist) = match choice {
         FileChoice::Search => (PathBuf::from(DEFAULT_FILE), false),
         FileChoice::Named(path) => (path.clone(), true),
         FileChoice::None => return Ok(None),
     };
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Some((path, text))),
+    let mut text = String::new();
+    let opened = std::fs::File::open(&path).and_then(|mut file| {
+        file.read_to_string(&mut text)?;
+        Ok(file.metadata()?.permissions().mode() & 0o7777)
+    });
+    match opened {
+        Ok(mode) => Ok(Some(Source { path, text, mode })),
         Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => Ok(None),
         Err(source) => Err(ConfigError::Read { path, source }),
     }

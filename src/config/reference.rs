@@ -5,7 +5,8 @@
 
 use std::fmt::Write;
 
-use super::keys::{CALIBRATION_HELP, KEYS, Key, SECTIONS};
+use super::feeds::FEED_KEYS;
+use super::keys::{CALIBRATION_HELP, FEEDS_HELP, KEYS, Key, SECTIONS};
 
 /// The text of `config/aimeter.toml`: every key, commented out, at its default.
 pub fn example_file() -> String {
@@ -27,6 +28,12 @@ pub fn example_file() -> String {
             text.push_str("#[[sensors.calibration]]  # example\n");
             text.push_str("#domain = \"nvml:GPU-6f0c0f4e-0000-0000-0000-000000000000\"\n");
             text.push_str("#gain_percent = 1.5\n");
+        }
+        if *section == "grid" {
+            _ = writeln!(text, "\n{}", wrapped(&format!("{FEEDS_HELP}.")));
+            text.push_str("#[[grid.feeds]]  # example\n");
+            text.push_str("#feed = \"electricity-maps\"  # example\n");
+            text.push_str("#token_file = \"/etc/aimeter/electricity-maps.key\"  # example\n");
         }
     }
     text
@@ -55,6 +62,17 @@ pub fn table() -> String {
         );
     }
     _ = writeln!(text, "| `sensors.calibration` | none | | | {CALIBRATION_HELP} | restart |");
+    _ = writeln!(text, "| `grid.feeds` | by zone | | | {FEEDS_HELP} | reload |");
+    text
+}
+
+/// The table of a feed's keys, for `docs/grid.md`.
+pub fn feed_table() -> String {
+    let mut text = String::from("| key | feeds | what |\n| --- | --- | --- |\n");
+    for key in FEED_KEYS {
+        let feeds = if key.feeds.is_empty() { "all".into() } else { key.feeds.join(", ") };
+        _ = writeln!(text, "| `{}` | {feeds} | {} |", key.name, key.help);
+    }
     text
 }
 

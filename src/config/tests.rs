@@ -152,3 +152,81 @@ fn a_reload_changes_all_but_what_needs_a_restart() {
     assert_eq!(new.needs_restart(&earlier), Vec::<String>::new());
     assert_eq!(new.period, Duration::from_secs(2));
 }
+
+#[test]
+fn a_chain_of_feeds_is_read_in_its_order() {
+    let case = Case::new(
+        "[grid]\nstale_after = '1h'\n[[grid.feeds]]\nfeed = 'electricity-maps'\n\
+         zone = 'US-CAL-CISO'\nboundary = 'direct'\ntoken_credential = 'maps'\n\
+         [[grid.feeds]]\nfeed = 'json'\nurl = 'http://[::1]:1/a'\npointer = '/a'\n\
+         unit = 'lb/MWh'\ninterval = '5min'\ntoken_file = '/k'\ntoken_header = 'X-Key'\n",
+    );
+    let grid = case.resolve().unwrap().grid;
+    let chain = grid.chain.unwrap();
+    assert_eq!(grid.stale_after, Duration::from_secs(3_600));
+    assert_eq!(chain[0].source(), "electricity-maps:US-CAL-CISO");
+    assert_eq!(chain[0].boundary.as_str(), "direct");
+    assert_eq!(chain[0].token, Some(SecretSource::Credential("maps".into())));
+    assert_eq!(chain[1].interval, Duration::from_secs(300));
+    assert_eq!(chain[1].token_header.as_deref(), Some("x-key"));
+    assert_eq!(Case::new("").resolve().unwrap().grid.chain, None);
+    assert_eq!(Case::new("[grid]\nfeeds = []\n").resolve().unwrap().grid.chain, Some(vec![]));
+}
+
+#[test]
+fn every_mistake_in_a_feed_names_its_cure_and_no_secret() {
+    let check = |text: &'static str, message: &str| {
+        assert_eq!(Case::new(text).message(), format!("aimeter.toml:{message}"), "{text}");
+    };
+    let own = "write [[grid.feeds]] for each feed";
+    check("[grid]\nfeeds = 'rte'\n", &format!("2: {own}"));
+    check("[grid]\nfeeds = ['rte']\n", &format!("2: {own}"));
+    check(
+        "[[grid.feeds]]\nfeed = 'energinte'\n",
+        "1: unknown feed `energinte`; did you mean `energinet`?",
+    );
+    check(
+        "[[grid.feeds]]\nzone = 'FR'\n",
+        "1: a feed takes a `feed`: one of uk-carbon-intensity, energy-charts, energinet, rte, \
+         electricity-maps, file, json",
+    );
+    check(
+        "[[grid.feeds]]\nfeed = 'rte'\ntoken = 's3cr3t'\n",
+        "3: unknown key of `rte` `token`; known are feed, url",
+    );
+    check(
+        "[[grid.feeds]]\nfeed = 'electricity-maps'\n",
+        "1: `electricity-maps` takes a key: `token_file`, or another of the tokens",
+    );
+    check(
+        "[[grid.feeds]]\nfeed = 'electricity-maps'\ntoken = 's3cr3t'\ntoken_file = '/k'\n",
+        "4: `token_file`: the key is set twice",
+    );
+    let only = "it takes https://, or http:// for `json` on this machine itself";
+    check(
+        "[[grid.feeds]]\nfeed = 'rte'\nurl = 'http://localhost/'\n",
+        &format!("3: `url`: {only}"),
+    );
+    check(
+        "[[grid.feeds]]\nfeed = 'json'\nurl = 'http://10.0.0.1/s3cr3t'\n",
+        &format!("3: `url`: {only}"),
+    );
+    check(
+        "[[grid.feeds]]\nfeed = 'json'\nurl = 'https://me:s3cr3t@a.org/'\n",
+        "3: `url`: an address holds no password: use `token_file`",
+    );
+    check(
+        "[[grid.feeds]]\nfeed = 'json'\nurl = 'https://a.org/'\nunit = 'g/kWh'\n",
+        "1: `json` takes a `pointer`",
+    );
+    check("[[grid.feeds]]\nfeed = 'file'\n", "1: `file` takes a `path`");
+    check(
+        "[[grid.feeds]]\nfeed = 'file'\npath = '/a'\n[[grid.feeds]]\nfeed = 'file'\npath = '/b'\n\
+         signal = 'marginal'\n",
+        "4: a chain has one signal: average and marginal are never mixed",
+    );
+    check(
+        "[grid]\nproxy = 's3cr3t'\n",
+        "2: grid.proxy: it is no proxy: write http://HOST:PORT or https://HOST:PORT",
+    );
+}

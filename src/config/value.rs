@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::attribution::IdlePolicy;
 use crate::grid;
+use crate::grid::secret::Secret;
 
 /// A duration such as `500ms`, `1s`, `5min` or `1h 30min`, within a range.
 pub fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
@@ -56,6 +57,23 @@ pub fn zone(text: &str) -> Result<String, String> {
     grid::table::find(text)
         .map(|entry| entry.zone.to_string())
         .map_err(|unknown| unknown.to_string())
+}
+
+/// A feed's own name of a place: letters, digits, hyphens and underscores.
+pub fn place(text: &str) -> Result<String, String> {
+    let fits = (1..=32).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if fits { Ok(text.to_owned()) } else { Err(format!("`{text}` is no name of a zone")) }
+}
+
+/// A proxy's address; not repeated in messages, it may hold a password.
+pub fn proxy(text: &str) -> Result<Secret, String> {
+    match reqwest::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+            Ok(Secret::new(text))
+        }
+        _ => Err("it is no proxy: write http://HOST:PORT or https://HOST:PORT".into()),
+    }
 }
 
 /// A policy for idle energy.

@@ -47,7 +47,6 @@ fn without_key(zone: &str) -> Vec<Feed> {
     let own: &[&'static feeds::Provider] = match zone {
         "GB" => &[&feeds::uk::PROVIDER],
         "FR" => &[&feeds::rte::PROVIDER],
-        "DK-DK1" | "DK-DK2" => &[&feeds::energinet::PROVIDER],
         _ => &[],
     };
     let europe = feeds::energy_charts::COUNTRIES.contains(&zone);
@@ -308,7 +307,6 @@ mod tests {
         };
         assert_eq!(names("GB"), ["uk-carbon-intensity"]);
         assert_eq!(names("FR"), ["rte", "energy-charts"]);
-        assert_eq!(names("DK-DK1"), ["energinet"]);
         assert_eq!(names("DK"), ["energy-charts"]);
         assert_eq!(names("US-CA"), [""; 0]);
         assert!(feeds::PROVIDERS.iter().all(|provider| {

@@ -107,8 +107,8 @@ pub fn fixtures() -> Vec<Fixture> {
         ),
         fixture(
             "energinet_co2emis.json",
-            feed(&energinet::PROVIDER, None),
-            "DK-DK1",
+            feed(&energinet::PROVIDER, Some("DK1")),
+            "DK",
             Want::Now,
             "2026-01-20T16:36Z",
         ),
@@ -121,8 +121,8 @@ pub fn fixtures() -> Vec<Fixture> {
         ),
         fixture(
             "energinet_co2emisprog.json",
-            feed(&energinet::PROVIDER, None),
-            "DK-DK1",
+            feed(&energinet::PROVIDER, Some("DK1")),
+            "DK",
             Want::Forecast,
             "2026-01-20T16:36Z",
         ),

@@ -2,6 +2,7 @@
 //! The feeds: what they are asked, what their answers mean, and that no answer,
 //! however wrong or hostile, becomes a figure that it should not.
 
+mod commands;
 mod fixtures;
 mod hostile;
 mod parsers;

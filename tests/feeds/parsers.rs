@@ -205,9 +205,9 @@ fn another_place_than_asked_for_is_an_error() {
         pair("13", "region 11 BH1")
     );
     let west = String::from_utf8(body("energinet_co2emisprog.json")).unwrap();
-    let east = ask("DK-DK2", Want::Forecast, "2026-01-20T16:36Z");
+    let east = ask("DK", Want::Forecast, "2026-01-20T16:36Z");
     assert!(matches!(
-        facts(&feed(&energinet::PROVIDER, None), &east, west.as_bytes()),
+        facts(&feed(&energinet::PROVIDER, Some("DK2")), &east, west.as_bytes()),
         Err(FeedError::Other { .. })
     ));
 }
@@ -243,7 +243,7 @@ fn the_hour_that_comes_twice_and_the_one_that_is_left_out_are_no_trouble() {
     // 02:00 in Denmark twice: 00:00 and 01:00 UTC.
     let autumn = rows(&["2026-10-25T00:00:00", "2026-10-25T01:00:00"]);
     assert_eq!(
-        starts(&feed(&energinet::PROVIDER, None), "DK-DK1", &autumn),
+        starts(&feed(&energinet::PROVIDER, Some("DK1")), "DK", &autumn),
         ["2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z"]
     );
     let spring = r#"{"results":[{"taux_co2":20,"date_heure":"2026-03-29T03:00:00+02:00"},

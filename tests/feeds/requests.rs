@@ -50,18 +50,18 @@ fn the_other_feeds_are_asked_as_documented() {
         "https://api.energy-charts.info/co2eq?country=de&start=2026-11-24T06%3A00Z\
          &end=2026-11-24T09%3A00Z"
     );
-    let west = feed(&energinet::PROVIDER, None);
+    let west = feed(&energinet::PROVIDER, Some("DK1"));
     assert_eq!(
-        url(&west, "DK-DK1", Want::Now),
+        url(&west, "DK", Want::Now),
         "https://api.energidataservice.dk/dataset/CO2Emis?start=utcnow-PT30M&sort=Minutes5UTC\
          &filter=%7B%22PriceArea%22%3A%5B%22DK1%22%5D%7D&limit=400"
     );
     assert!(
-        url(&west, "DK-DK1", hours()).contains("?start=utcnow-PT191M&end=utcnow-PT9M&"),
+        url(&west, "DK", hours()).contains("?start=utcnow-PT191M&end=utcnow-PT9M&"),
         "{}",
-        url(&west, "DK-DK1", hours())
+        url(&west, "DK", hours())
     );
-    assert!(url(&west, "DK-DK1", Want::Forecast).contains("/dataset/CO2EmisProg?start=utcnow&"));
+    assert!(url(&west, "DK", Want::Forecast).contains("/dataset/CO2EmisProg?start=utcnow&"));
     assert_eq!(
         url(&feed(&rte::PROVIDER, None), "FR", Want::Now),
         "https://odre.opendatasoft.com/api/explore/v2.1/catalog/datasets/eco2mix-national-tr/records\

@@ -49,8 +49,8 @@ struct Row {
 /// `DK1` or `DK2`.
 fn area(feed: &Feed, ask: &Ask) -> Result<&'static str, FeedError> {
     match feed.place.as_deref().unwrap_or(&ask.zone) {
-        "DK1" | "DK-DK1" => Ok("DK1"),
-        "DK2" | "DK-DK2" => Ok("DK2"),
+        "DK1" => Ok("DK1"),
+        "DK2" => Ok("DK2"),
         other => {
             let hint = ": set its zone to DK1 (west) or DK2 (east of the Great Belt)";
             Err(FeedError::NotCovered { zone: other.to_owned(), hint })
