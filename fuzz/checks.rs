@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use aimeter::config::{ConfigError, FileChoice, Options, Sources, file, keys};
+use aimeter::grid::feeds::{Ask, Feed, MOST_GRAMS, PROVIDERS, Want, facts};
 use aimeter::grid::table;
 use aimeter::jobs::gpus::{GpuIdentity, MigInstance, resolve};
 use aimeter::jobs::{GpuRequest, JobId, cgroup, cpu, processes};
@@ -19,7 +20,7 @@ use aimeter::server::protocol::Request;
 pub type Check = fn(&[u8]);
 
 /// Every check by its name, which is also its target's and its seeds' folder's.
-pub const ALL: [(&str, Check); 9] = [
+pub const ALL: [(&str, Check); 10] = [
     ("control_request", control_request),
     ("config_file", config_file),
     ("config_values", config_values),
@@ -29,6 +30,7 @@ pub const ALL: [(&str, Check); 9] = [
     ("zones", zones),
     ("record_json", record_json),
     ("job_id", job_id),
+    ("feed_answer", feed_answer),
 ];
 
 /// A line on the control socket: what was understood is written and read alike.
@@ -191,4 +193,37 @@ pub fn job_id(data: &[u8]) {
     assert!((1..=64).contains(&text.len()) && !text.starts_with('.') && !text.contains('/'));
     let json = serde_json::to_string(&id).expect("an id can be written");
     assert_eq!(serde_json::from_str::<JobId>(&json).expect("and read again"), id);
+}
+
+/// A feed's answer to the question that the first byte chooses: plausible facts of
+/// the zone asked for, by time and without overlaps, or an error of bounded length.
+pub fn feed_answer(data: &[u8]) {
+    let Some((&which, body)) = data.split_first() else { return };
+    let which = usize::from(which);
+    let provider = PROVIDERS[which % PROVIDERS.len()];
+    let (zone, place) = match provider.name {
+        "uk-carbon-intensity" => ("GB", (which >= 128).then_some("11")),
+        "energinet" => ("DK", Some("DK1")),
+        "rte" => ("FR", None),
+        _ => ("DE", None),
+    };
+    let time = |text: &str| text.parse().expect("a time");
+    let range = Want::Range { from: time("2000-01-01T00:00Z"), to: time("2100-01-01T00:00Z") };
+    let want = [Want::Now, range, Want::Forecast][which / PROVIDERS.len() % 3];
+    let mut feed = Feed::of(provider);
+    feed.place = place.map(str::to_owned);
+    feed.pointer = Some("/data/0/gco2eq_kwh".into());
+    feed.time_pointer = Some("/data/0/ts".into());
+    let ask = Ask { zone: zone.to_owned(), want, now: time("2026-12-01T00:00Z") };
+    match facts(&feed, &ask, body) {
+        Ok(facts) => {
+            assert!(!facts.is_empty());
+            assert!(facts.windows(2).all(|pair| pair[0].to <= pair[1].from), "{facts:?}");
+            for fact in facts {
+                assert!(fact.from < fact.to && fact.zone == zone, "{fact:?}");
+                assert!(fact.intensity.grams_per_kwh() <= MOST_GRAMS, "{fact:?}");
+            }
+        }
+        Err(error) => assert!(error.to_string().len() <= 300, "{error}"),
+    }
 }
