@@ -63,7 +63,7 @@ pub fn check(json: bool, options: &Options, out: &mut dyn Write) -> Result<(), F
         super::complain(&warning);
     }
     if feeds.is_empty() {
-        super::complain(&chain::key_hint(&zone));
+        super::complain(&chain::key_hint(zone));
     }
     if failed > 0 {
         let message = format!("{failed} of {} feeds did not answer", feeds.len());

@@ -39,8 +39,14 @@ pub const FEED_KEYS: &[FeedKey] = &[
     FeedKey {
         name: "zone",
         form: Form::Text,
+        feeds: &[],
+        help: "The zone that it is for, as in `carbon.zone`; for another it is not asked. Required for `json` and `file`, and with the `place` of a feed of many countries",
+    },
+    FeedKey {
+        name: "place",
+        form: Form::Text,
         feeds: PLACED,
-        help: "The feed's own name of your place, where it is not `carbon.zone`: a region from 1 to 17 or the first half of a postcode, a country, DK1 or DK2, a zone such as US-CAL-CISO",
+        help: "The feed's own name of the place in that zone: a region from 1 to 17 or the first half of a postcode, a country, DK1 or DK2, a zone such as US-CAL-CISO",
     },
     FeedKey {
         name: "url",
@@ -184,7 +190,8 @@ impl FeedKey {
 
 fn set(feed: &mut Feed, key: &str, text: &str) -> Result<(), String> {
     match key {
-        "zone" => feed.place = Some(value::place(text)?),
+        "zone" => feed.zone = Some(value::zone(text)?),
+        "place" => feed.place = Some(value::place(text)?),
         "url" => feed.url = Some(address(feed.provider, text)?),
         "token" => token(feed, SecretSource::Inline(Secret::new(text)))?,
         "token_file" => token(feed, SecretSource::File(value::path(text)?))?,
@@ -215,8 +222,10 @@ fn set(feed: &mut Feed, key: &str, text: &str) -> Result<(), String> {
 /// What a feed cannot do without.
 fn complete(feed: &Feed, table: &DeTable<'_>) -> Result<(), String> {
     let required: &[&str] = match feed.provider.name {
-        "json" => &["url", "pointer", "unit"],
-        "file" => &["path"],
+        "json" => &["zone", "url", "pointer", "unit"],
+        "file" => &["zone", "path"],
+        // Else one zone's jobs would be booked with another's place.
+        "energy-charts" | "electricity-maps" if feed.place.is_some() => &["zone"],
         _ => &[],
     };
     let name = feed.provider.name;

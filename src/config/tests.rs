@@ -157,14 +157,15 @@ fn a_reload_changes_all_but_what_needs_a_restart() {
 fn a_chain_of_feeds_is_read_in_its_order() {
     let case = Case::new(
         "[grid]\nstale_after = '1h'\n[[grid.feeds]]\nfeed = 'electricity-maps'\n\
-         zone = 'US-CAL-CISO'\nboundary = 'direct'\ntoken_credential = 'maps'\n\
-         [[grid.feeds]]\nfeed = 'json'\nurl = 'http://[::1]:1/a'\npointer = '/a'\n\
+         zone = 'us-ca'\nplace = 'US-CAL-CISO'\nboundary = 'direct'\ntoken_credential = 'maps'\n\
+         [[grid.feeds]]\nfeed = 'json'\nzone = 'US-CA'\nurl = 'http://[::1]:1/a'\npointer = '/a'\n\
          unit = 'lb/MWh'\ninterval = '5min'\ntoken_file = '/k'\ntoken_header = 'X-Key'\n",
     );
     let grid = case.resolve().unwrap().grid;
     let chain = grid.chain.unwrap();
     assert_eq!(grid.stale_after, Duration::from_secs(3_600));
     assert_eq!(chain[0].source(), "electricity-maps:US-CAL-CISO");
+    assert_eq!(chain[0].zone.as_deref(), Some("US-CA"));
     assert_eq!(chain[0].boundary.as_str(), "direct");
     assert_eq!(chain[0].token, Some(SecretSource::Credential("maps".into())));
     assert_eq!(chain[1].interval, Duration::from_secs(300));
@@ -192,7 +193,7 @@ fn every_mistake_in_a_feed_names_its_cure_and_no_secret() {
     );
     check(
         "[[grid.feeds]]\nfeed = 'rte'\ntoken = 's3cr3t'\n",
-        "3: unknown key of `rte` `token`; known are feed, url",
+        "3: unknown key of `rte` `token`; known are feed, zone, url",
     );
     check(
         "[[grid.feeds]]\nfeed = 'electricity-maps'\n",
@@ -216,14 +217,19 @@ fn every_mistake_in_a_feed_names_its_cure_and_no_secret() {
         "3: `url`: an address holds no password: use `token_file`",
     );
     check(
-        "[[grid.feeds]]\nfeed = 'json'\nurl = 'https://a.org/'\nunit = 'g/kWh'\n",
+        "[[grid.feeds]]\nfeed = 'json'\nzone = 'DE'\nurl = 'https://a.org/'\nunit = 'g/kWh'\n",
         "1: `json` takes a `pointer`",
     );
-    check("[[grid.feeds]]\nfeed = 'file'\n", "1: `file` takes a `path`");
+    check("[[grid.feeds]]\nfeed = 'file'\nzone = 'DE'\n", "1: `file` takes a `path`");
+    check("[[grid.feeds]]\nfeed = 'file'\npath = '/a'\n", "1: `file` takes a `zone`");
     check(
-        "[[grid.feeds]]\nfeed = 'file'\npath = '/a'\n[[grid.feeds]]\nfeed = 'file'\npath = '/b'\n\
-         signal = 'marginal'\n",
-        "4: a chain has one signal: average and marginal are never mixed",
+        "[[grid.feeds]]\nfeed = 'energy-charts'\nplace = 'uk'\n",
+        "1: `energy-charts` takes a `zone`",
+    );
+    check(
+        "[[grid.feeds]]\nfeed = 'file'\nzone = 'DE'\npath = '/a'\n[[grid.feeds]]\n\
+         feed = 'file'\nzone = 'DE'\npath = '/b'\nsignal = 'marginal'\n",
+        "5: a chain has one signal: average and marginal are never mixed",
     );
     check(
         "[grid]\nproxy = 's3cr3t'\n",

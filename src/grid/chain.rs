@@ -177,7 +177,7 @@ pub async fn ask_feed(
     let mut facts: Vec<IntensityFact> = Vec::new();
     for want in parts(ask.want, feed.provider.longest) {
         let ask = Ask { want, ..ask.clone() };
-        let fetched = match (feed.provider.request)(feed, &ask)? {
+        let fetched = match feeds::request(feed, &ask)? {
             Request::File(path) => read_file(&path)?,
             Request::Http { url, token_header } => {
                 let fetcher = match &mut fetcher {

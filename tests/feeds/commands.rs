@@ -140,20 +140,23 @@ fn grid_check_asks_every_feed_once_and_says_what_works() {
         &[
             entry("rte", &url("/rte"), ""),
             entry("energy-charts", &url("/charts"), ""),
-            entry("energinet", &url("/energinet"), "zone = \"DK1\""),
+            entry("energinet", &url("/energinet"), "place = \"DK1\""),
             entry("electricity-maps", &url("/maps"), key),
             entry(
                 "json",
                 plain.url("/own").as_str(),
-                "pointer = \"/now/value\"\nunit = \"lb/MWh\"\nattribution = \"our roof\"",
+                "zone = \"FR\"\npointer = \"/now/value\"\nunit = \"lb/MWh\"\nattribution = \"our roof\"",
             ),
-            format!("[[grid.feeds]]\nfeed = \"file\"\npath = \"{}\"\n", file.display()),
+            format!(
+                "[[grid.feeds]]\nfeed = \"file\"\nzone = \"FR\"\npath = \"{}\"\n",
+                file.display()
+            ),
             uk(&replay),
         ],
     ));
     let output = case.run(&["grid", "check", "--zone", "fr"]);
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(text(&output.stderr), "aimeter: 1 of 7 feeds did not answer\n");
+    assert_eq!(text(&output.stderr), "aimeter: 2 of 7 feeds did not answer\n");
     let shown = text(&output.stdout);
     let rows: Vec<String> = shown
         .lines()
@@ -173,7 +176,7 @@ fn grid_check_asks_every_feed_once_and_says_what_works() {
         [
             "rte yes 13 average, direct measured, may still change",
             "energy-charts yes 23 average, lifecycle forecast",
-            "energinet:DK1 yes 160 average, direct measured, may still change",
+            "energinet:DK1 no - - - it does not cover FR, only DK",
             "electricity-maps yes 31 average, lifecycle estimated by the provider",
             "json yes 45.359 average, lifecycle estimated by the provider",
             "file yes 55 average, lifecycle estimated by the provider",
@@ -186,7 +189,7 @@ fn grid_check_asks_every_feed_once_and_says_what_works() {
         shown.contains("\nrte: RTE éCO2mix via ODRÉ, Licence Ouverte 2.0, data of 20"),
         "{shown}"
     );
-    assert_eq!((replay.requests().len(), plain.requests().len()), (4, 1));
+    assert_eq!((replay.requests().len(), plain.requests().len()), (3, 1));
 
     let output = case.run(&["grid", "check", "--zone", "fr", "--json"]);
     let rows = json(&output);
@@ -195,6 +198,14 @@ fn grid_check_asks_every_feed_once_and_says_what_works() {
     assert_eq!(rows[0]["fact"]["kind"], "provisional");
     assert_eq!((&rows[6]["works"], &rows[6]["fact"]), (&Value::Bool(false), &Value::Null));
     assert!(!text(&output.stdout).contains("s3cr3t"));
+
+    // The same chain for another zone: each feed for its own alone.
+    let rows = json(&case.run(&["grid", "check", "--zone", "DK", "--json"]));
+    let working: Vec<&Value> =
+        rows.as_array().unwrap().iter().filter(|row| row["works"] == true).collect();
+    let feeds: Vec<&Value> = working.iter().map(|row| &row["feed"]).collect();
+    assert_eq!(feeds, ["energinet:DK1", "table"]);
+    assert_eq!(working[0]["fact"]["grams_per_kwh"], 160.0);
 }
 
 #[test]
@@ -239,7 +250,7 @@ fn what_intensity_writes_as_json_is_a_file_feed() {
     let path = case.folder.path().join("grid.json");
     std::fs::write(&path, facts.to_string()).unwrap();
     let own = Case::new(&format!(
-        "[[grid.feeds]]\nfeed = \"file\"\nboundary = \"direct\"\npath = \"{}\"\n",
+        "[[grid.feeds]]\nfeed = \"file\"\nzone = \"GB\"\nboundary = \"direct\"\npath = \"{}\"\n",
         path.display()
     ));
     let again = json(&own.run(&range))["facts"].clone();
@@ -356,8 +367,11 @@ fn a_proxy_is_used_by_setting_or_environment_but_not_for_this_machine() {
     let address = proxy.url("").to_string();
     let own = Replay::plain(world());
     let far = entry("uk-carbon-intensity", "https://feed.invalid/uk", "");
-    let near =
-        entry("json", own.url("/own").as_str(), "pointer = \"/now/value\"\nunit = \"g/kWh\"");
+    let near = entry(
+        "json",
+        own.url("/own").as_str(),
+        "zone = \"GB\"\npointer = \"/now/value\"\nunit = \"g/kWh\"",
+    );
     let case = Case::new(&format!("{far}{near}"));
     let check = ["grid", "check", "--zone", "GB"];
     let by_environment =

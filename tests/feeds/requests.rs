@@ -3,14 +3,15 @@
 //! setting can make another one of them.
 
 use aimeter::grid::feeds::{
-    Feed, FeedError, Request, Want, electricity_maps, energinet, energy_charts, json, rte, uk,
+    Feed, FeedError, Request, Want, electricity_maps, energinet, energy_charts, json, request, rte,
+    uk,
 };
 
 use crate::fixtures::{ask, direct, feed, time};
 
 fn url(feed: &Feed, zone: &str, want: Want) -> String {
     let ask = ask(zone, want, "2026-11-24T09:10:30Z");
-    match (feed.provider.request)(feed, &ask).unwrap() {
+    match request(feed, &ask).unwrap() {
         Request::Http { url, .. } => url.to_string(),
         Request::File(path) => path.display().to_string(),
     }
@@ -86,7 +87,7 @@ fn the_other_feeds_are_asked_as_documented() {
 #[test]
 fn the_key_goes_into_its_header_and_not_into_the_address() {
     let maps = feed(&electricity_maps::PROVIDER, None);
-    let asked = (maps.provider.request)(&maps, &ask("DE", Want::Now, "2026-11-24T09:10Z"));
+    let asked = request(&maps, &ask("DE", Want::Now, "2026-11-24T09:10Z"));
     match asked.unwrap() {
         Request::Http { token_header, .. } => {
             assert_eq!(token_header.as_deref(), Some("auth-token"))
@@ -98,7 +99,7 @@ fn the_key_goes_into_its_header_and_not_into_the_address() {
 #[test]
 fn a_place_that_is_not_the_feeds_is_not_asked_for() {
     let refuse = |feed: Feed, zone: &str, want: Want| {
-        (feed.provider.request)(&feed, &ask(zone, want, "2026-11-24T09:10Z")).unwrap_err()
+        request(&feed, &ask(zone, want, "2026-11-24T09:10Z")).unwrap_err()
     };
     for (feed, zone) in [
         (feed(&uk::PROVIDER, None), "FR"),
@@ -113,6 +114,15 @@ fn a_place_that_is_not_the_feeds_is_not_asked_for() {
     ] {
         assert!(matches!(refuse(feed, zone, Want::Now), FeedError::NotCovered { .. }), "{zone}");
     }
+    // A chain set up for California says nothing of Britain.
+    let mut california = feed(&electricity_maps::PROVIDER, Some("US-CAL-CISO"));
+    california.zone = Some("US-CA".into());
+    assert!(request(&california, &ask("US-CA", Want::Now, "2026-11-24T09:10Z")).is_ok());
+    assert!(matches!(refuse(california, "GB", Want::Now), FeedError::NotCovered { .. }));
+    assert!(matches!(
+        refuse(feed(&energinet::PROVIDER, Some("DK1")), "FR", Want::Now),
+        FeedError::NotCovered { .. }
+    ));
     let none = |error| matches!(error, FeedError::Unsupported(_));
     assert!(none(refuse(feed(&rte::PROVIDER, None), "FR", Want::Forecast)));
     assert!(none(refuse(feed(&json::PROVIDER, None), "FR", Want::Forecast)));

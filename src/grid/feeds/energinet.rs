@@ -48,12 +48,15 @@ struct Row {
 
 /// `DK1` or `DK2`.
 fn area(feed: &Feed, ask: &Ask) -> Result<&'static str, FeedError> {
-    match feed.place.as_deref().unwrap_or(&ask.zone) {
-        "DK1" => Ok("DK1"),
-        "DK2" => Ok("DK2"),
+    if ask.zone != "DK" {
+        return Err(FeedError::NotCovered { zone: ask.zone.clone(), hint: ", only DK" });
+    }
+    match feed.place.as_deref() {
+        Some("DK1") => Ok("DK1"),
+        Some("DK2") => Ok("DK2"),
         other => {
-            let hint = ": set its zone to DK1 (west) or DK2 (east of the Great Belt)";
-            Err(FeedError::NotCovered { zone: other.to_owned(), hint })
+            let hint = " as one: set its `place` to DK1 (west) or DK2 (east of the Great Belt)";
+            Err(FeedError::NotCovered { zone: other.unwrap_or("DK").to_owned(), hint })
         }
     }
 }

@@ -121,7 +121,9 @@ impl Boundary {
 pub struct Feed {
     /// Whose.
     pub provider: &'static Provider,
-    /// The feed's own name of the zone, where it differs from ours.
+    /// The zone of ours that it is for; `None`: every zone that it covers.
+    pub zone: Option<String>,
+    /// The feed's own name of the place, where it differs from the zone's.
     pub place: Option<String>,
     /// Where it is.
     pub url: Option<Url>,
@@ -152,6 +154,7 @@ impl Feed {
     pub fn of(provider: &'static Provider) -> Feed {
         Feed {
             provider,
+            zone: None,
             place: None,
             url: provider.address.and_then(|text| Url::parse(text).ok()),
             token: None,
@@ -327,6 +330,18 @@ fn text_of(words: &str) -> String {
 
 fn wait_of(wait: &Option<Duration>) -> String {
     wait.map_or(String::new(), |wait| format!(" (ask again in {} s)", wait.as_secs()))
+}
+
+/// What to ask a feed.
+///
+/// # Errors
+/// Where it does not cover the zone, or has no such figures.
+pub fn request(feed: &Feed, ask: &Ask) -> Result<Request, FeedError> {
+    if feed.zone.as_ref().is_some_and(|zone| *zone != ask.zone) {
+        let hint = ": it is set up for another zone";
+        return Err(FeedError::NotCovered { zone: ask.zone.clone(), hint });
+    }
+    (feed.provider.request)(feed, ask)
 }
 
 /// The facts of an answer: parsed, checked, sorted, without overlaps.

@@ -49,7 +49,7 @@ struct Values {
     actual: Option<f64>,
 }
 
-/// Of the nation, or of the feed's `zone`: a region's number or an outward postcode.
+/// Of the nation, or of the feed's `place`: a region's number or an outward postcode.
 fn request(feed: &Feed, ask: &Ask) -> Result<Request, FeedError> {
     if ask.zone != "GB" {
         return Err(FeedError::NotCovered { zone: ask.zone.clone(), hint: ", only GB" });
