@@ -60,7 +60,11 @@ fn half_hour(later: i64) -> Timestamp {
 
 /// Every feed on one server, with documents about the half hour in which it started.
 fn world() -> impl Fn(&str) -> Reply + Send + Sync + 'static {
-    let start = half_hour(0);
+    world_at(half_hour(0))
+}
+
+/// The same about the half hour that starts then.
+fn world_at(start: Timestamp) -> impl Fn(&str) -> Reply + Send + Sync + 'static {
     move |head| answer(head, start)
 }
 
@@ -210,8 +214,10 @@ fn grid_check_asks_every_feed_once_and_says_what_works() {
 
 #[test]
 fn intensity_shows_now_a_range_and_a_forecast() {
-    let (from, to) = (half_hour(-3).to_string(), half_hour(0).to_string());
-    let replay = Replay::tls(world());
+    let start = half_hour(0);
+    let from = (start - SignedDuration::from_mins(90)).to_string();
+    let to = start.to_string();
+    let replay = Replay::tls(world_at(start));
     let case = Case::new(&config(&replay, &[uk(&replay)]));
     let now = case.run(&["intensity", "--zone", "GB"]);
     assert_eq!((now.status.code(), text(&now.stderr)), (Some(0), String::new()));
@@ -242,8 +248,10 @@ fn intensity_shows_now_a_range_and_a_forecast() {
 
 #[test]
 fn what_intensity_writes_as_json_is_a_file_feed() {
-    let (from, to) = (half_hour(-3).to_string(), half_hour(0).to_string());
-    let replay = Replay::tls(world());
+    let start = half_hour(0);
+    let from = (start - SignedDuration::from_mins(90)).to_string();
+    let to = start.to_string();
+    let replay = Replay::tls(world_at(start));
     let case = Case::new(&config(&replay, &[uk(&replay)]));
     let range = ["intensity", "--zone", "GB", "--from", &from, "--to", &to, "--json"];
     let facts = json(&case.run(&range))["facts"].clone();
