@@ -25,6 +25,12 @@ const END_WAIT: Duration = Duration::from_millis(400);
 /// seen without it.
 const GONE_LOOKS: u32 = 2;
 
+/// How a process tree is read until it holds still: so many times the same, at most so
+/// many times in all, with this pause between.
+const STILL_READS: u32 = 4;
+const SETTLING_READS: u32 = 15;
+const SETTLING_PAUSE: Duration = Duration::from_millis(2);
+
 impl Engine {
     /// A main process ended; with the last one, and the last of what they started, the
     /// job does.
@@ -43,6 +49,7 @@ impl Engine {
             return;
         };
         self.read_local();
+        self.settle_tree(slot);
         let Some(job) = self.job_mut(slot) else { return };
         job.replies.extend(reply);
         for member in job.members.iter_mut().filter(|member| member.pid == pid) {
@@ -59,6 +66,39 @@ impl Engine {
             return;
         }
         self.begin_end(slot, at);
+    }
+
+    /// A job followed by its process tree may be forking away from its main process
+    /// at this very moment. As long as its wrapper waits for our answer, what was
+    /// forked can still be found below it, so the tree is read until it holds still:
+    /// a rare case, and a bounded wait.
+    fn settle_tree(&mut self, slot: Slot) {
+        let mut last = self.tree_of(slot);
+        let mut still = 0;
+        for _ in 0..SETTLING_READS {
+            if last.is_empty() || still == STILL_READS {
+                return;
+            }
+            std::thread::sleep(SETTLING_PAUSE);
+            self.read_local();
+            let tree = self.tree_of(slot);
+            still = if tree == last { still + 1 } else { 0 };
+            last = tree;
+        }
+    }
+
+    /// The processes of a job that is followed by its tree, zombies included; none
+    /// where cgroups tell.
+    fn tree_of(&self, slot: Slot) -> Vec<i32> {
+        let claims = self.job(slot).into_iter().flat_map(|job| &job.members);
+        let mut tree: Vec<i32> = claims
+            .filter_map(|member| member.claim.as_ref())
+            .filter(|claim| claim.needs_processes())
+            .filter_map(|claim| claim.pids().ok())
+            .flatten()
+            .collect();
+        tree.sort_unstable();
+        tree
     }
 
     /// The job's last process has ended: asks for the readings of that moment.

@@ -240,7 +240,9 @@ struct End<'a> {
 impl End<'_> {
     fn tell(&self, mut client: Client, member: bool, wanted: bool, finished: &mut Finished) {
         let (exit, at) = (self.outcome.exit, self.outcome.ended);
-        if member || !wanted {
+        // What the command left behind is found below this process: it stays until that
+        // was looked at.
+        if member || !(wanted || self.outcome.adopted_left) {
             let told = self.insist(|_| client.end_quietly(self.job, self.pid, exit, at));
             if let Err(error) = told {
                 finished.remarks.push(error.to_string());
@@ -250,7 +252,7 @@ impl End<'_> {
             return;
         }
         match self.insist(|wait| client.end(self.job, self.pid, exit, at, wait)) {
-            Ok(record) => finished.record = Some(record),
+            Ok(record) => finished.record = wanted.then_some(record),
             Err(error) => finished.remarks.push(format!(
                 "{error}; once it runs again, the job's energy is in its ledger: aimeter show {}",
                 self.job
