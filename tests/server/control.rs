@@ -45,7 +45,8 @@ fn a_job_is_started_joined_shown_and_ended() {
             "terminate j1".into()
         ]
     );
-    assert_eq!(code(client.start(&spec, WAIT)), "invalid");
+    // No mistake of the user's: `invalid` would keep the job from being run.
+    assert_eq!(code(client.start(&spec, WAIT)), "failed");
     assert_eq!(code(client.show(&"j2".parse().unwrap())), "unknown_job");
 }
 
@@ -116,7 +117,7 @@ fn projects_that_would_swell_metrics_and_dead_processes_are_refused() {
     assert_eq!(code(bench.client().start(&long, WAIT)), "invalid");
     let mut ended = Process::new("true").spawn().unwrap();
     ended.wait().unwrap();
-    assert_eq!(code(bench.client().start(&spec("dead", ended.id() as i32), WAIT)), "invalid");
+    assert_eq!(code(bench.client().start(&spec("dead", ended.id() as i32), WAIT)), "failed");
     assert_eq!(bench.log(), Vec::<String>::new());
 }
 

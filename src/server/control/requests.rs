@@ -37,17 +37,16 @@ enum Refused {
 }
 
 impl Refused {
-    /// The protocol's code.
+    /// The protocol's code. `invalid` is a mistake that the user is told of instead of
+    /// running the job; whatever else hinders metering must not keep it from running.
     fn code(&self) -> &'static str {
         match self {
-            Refused::Denied(Denied::NoProcess(_)) | Refused::Invalid(_) => "invalid",
+            Refused::Invalid(_) | Refused::Engine(EngineError::UnknownGpu(_)) => "invalid",
+            Refused::Denied(Denied::NoProcess(_)) => "failed",
             Refused::Denied(_) => "not_permitted",
             Refused::Engine(EngineError::UnknownJob(_)) => "unknown_job",
             Refused::Engine(EngineError::Busy) => "busy",
-            Refused::Engine(EngineError::Stopped | EngineError::GpusHeld(_)) | Refused::Timeout => {
-                "failed"
-            }
-            Refused::Engine(_) => "invalid",
+            Refused::Engine(_) | Refused::Timeout => "failed",
         }
     }
 }
