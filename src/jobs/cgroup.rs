@@ -21,6 +21,9 @@ use rustix::io::Errno;
 use super::{JobId, leading_number};
 use crate::sensors::Roots;
 
+/// Cgroups of one job that are looked into: far more than jobs make.
+const MOST_FOLDERS: usize = 4096;
+
 /// Why there is no cgroup for a job, or no answer from it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CgroupError {
@@ -166,14 +169,19 @@ impl JobCgroup {
     /// Where a list cannot be read.
     pub fn pids(&self) -> Result<Vec<i32>, CgroupError> {
         let mut pids = Vec::new();
-        self.visit(&self.path, &mut |path| {
-            let refuse = |error: std::io::Error| {
-                CgroupError::new("read", path, Errno::from_io_error(&error).unwrap_or(Errno::IO))
-            };
-            let text = std::fs::read_to_string(path.join("cgroup.procs")).map_err(refuse)?;
-            pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
-            Ok(())
-        })?;
+        for path in folders(&self.path) {
+            match std::fs::read_to_string(path.join("cgroup.procs")) {
+                Ok(text) => pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok())),
+                Err(error) => {
+                    let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+                    match CgroupError::new("read", &path, errno) {
+                        // One below it was removed meanwhile.
+                        CgroupError::Gone(gone) if gone != self.path => {}
+                        error => return Err(error),
+                    }
+                }
+            }
+        }
         Ok(pids)
     }
 
@@ -195,26 +203,13 @@ impl JobCgroup {
     /// # Errors
     /// Harmless: an empty cgroup costs nothing, and the next job of this id replaces it.
     pub fn remove(&self) -> Result<(), CgroupError> {
-        self.visit(&self.path, &mut |path| match rustix::fs::rmdir(path) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(CgroupError::new("remove", path, errno)),
-        })
-    }
-
-    /// Calls `action` on every cgroup below `path`, deepest first, then on `path`.
-    fn visit(
-        &self,
-        path: &Path,
-        action: &mut dyn FnMut(&Path) -> Result<(), CgroupError>,
-    ) -> Result<(), CgroupError> {
-        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-        for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-            match self.visit(&entry.path(), action) {
-                Err(CgroupError::Gone(_)) => {}
-                answer => answer?,
+        for path in folders(&self.path).iter().rev() {
+            match rustix::fs::rmdir(path) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(CgroupError::new("remove", path, errno)),
             }
         }
-        action(path)
+        Ok(())
     }
 
     fn value(&self, file: &OwnedFd, key: &[u8]) -> Result<u64, CgroupError> {
@@ -281,6 +276,22 @@ impl AsFd for Cradle {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.directory.as_fd()
     }
+}
+
+/// A folder and those below it, outer before inner, at most [`MOST_FOLDERS`]. The job
+/// makes them, as many and as deep as it likes: no recursion.
+fn folders(path: &Path) -> Vec<PathBuf> {
+    let mut folders = vec![path.to_owned()];
+    let mut next = 0;
+    while let Some(folder) = folders.get(next) {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let inner = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let room = MOST_FOLDERS - folders.len();
+        let inner: Vec<PathBuf> = inner.take(room).map(|entry| entry.path()).collect();
+        folders.extend(inner);
+        next += 1;
+    }
+    folders
 }
 
 /// The folder's name of a job's cgroup.
@@ -420,6 +431,21 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cgroups_of_any_depth_are_listed_on_a_small_stack() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = (0..1_500).fold(folder.path().to_owned(), |path, _| path.join("a"));
+        std::fs::create_dir_all(&deep).unwrap();
+        std::fs::create_dir(folder.path().join("b")).unwrap();
+        let root = folder.path().to_owned();
+        // The engine's is as small.
+        let thread = std::thread::Builder::new().stack_size(256 * 1024);
+        let found = thread.spawn(move || folders(&root)).unwrap().join().unwrap();
+        assert_eq!(found.len(), 1_502);
+        assert_eq!(found[0], folder.path());
+        assert_eq!(found.last(), Some(&deep));
+    }
 
     const HYBRID: &[u8] = b"31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n\
         40 31 0:37 / /sys/fs/cgroup/systemd rw shared:9 - cgroup cgroup rw,name=systemd\n\
