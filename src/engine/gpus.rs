@@ -20,6 +20,7 @@ use crate::units::{BootTime, Energy};
 
 use super::EngineError;
 use super::core::Engine;
+use super::life::holds;
 use super::snapshot::SensorState;
 
 /// One GPU as the engine knows it.
@@ -368,16 +369,8 @@ impl Engine {
 
     /// The innermost running job that a process belongs to.
     fn owner_of(&self, pid: i32) -> Option<Slot> {
-        let holds = |slot: Slot| {
-            self.job(slot).is_some_and(|job| {
-                job.members
-                    .iter()
-                    .filter_map(|member| member.claim.as_ref())
-                    .any(|claim| claim.contains(pid))
-            })
-        };
         let mut owner = None;
-        for job in self.jobs.iter().flatten().filter(|job| holds(job.slot)) {
+        for job in self.jobs.iter().flatten().filter(|job| holds(job, pid)) {
             if owner.is_none_or(|outer| self.is_inside(job.slot, outer)) {
                 owner = Some(job.slot);
             }

@@ -62,7 +62,7 @@ impl Engine {
         }
     }
 
-    fn start(&mut self, spec: JobSpec) -> Result<Started, EngineError> {
+    fn start(&mut self, mut spec: JobSpec) -> Result<Started, EngineError> {
         if self.slot_of(&spec.id).is_some() || self.was_finished(&spec.id) {
             return Err(EngineError::JobExists(spec.id));
         }
@@ -76,6 +76,7 @@ impl Engine {
             EngineError::NoProcess(spec.pid)
         })?;
         self.read_local();
+        spec.parent.take_if(|parent| !self.may_be_inside(parent, spec.uid, spec.pid));
         let at = clock::now();
         let slot = self.open_job(spec, claim, at);
         self.claim_gpus(slot, &resolved.claims, at);
@@ -84,6 +85,13 @@ impl Engine {
         self.submit(at);
         self.publish();
         Ok(Started { at, warnings: resolved.problems })
+    }
+
+    /// Whether a job of that user and process may count as part of another: what it
+    /// uses is then in the other's figures, which are nobody else's to change.
+    fn may_be_inside(&self, parent: &JobId, uid: u32, pid: i32) -> bool {
+        let Some(outer) = self.slot_of(parent).and_then(|slot| self.job(slot)) else { return true };
+        uid == 0 || uid == outer.row.spec.uid || holds(outer, pid)
     }
 
     /// Opens a new job's account and tells the ledger.
@@ -285,6 +293,12 @@ impl Engine {
     pub(super) fn slot_of(&self, id: &JobId) -> Option<Slot> {
         self.jobs.iter().flatten().find(|job| job.row.spec.id == *id).map(|job| job.slot)
     }
+}
+
+/// Whether a process is a job's, or a nested job's.
+pub(super) fn holds(job: &Job, pid: i32) -> bool {
+    let mut claims = job.members.iter().filter_map(|member| member.claim.as_ref());
+    claims.any(|claim| claim.contains(pid))
 }
 
 pub(super) fn account_of(accounts: &mut Vec<super::publish::Account>, name: &str) -> usize {

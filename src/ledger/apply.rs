@@ -52,7 +52,8 @@ const UPSERT_DOMAIN: &str =
      driver = excluded.driver, power_limit_uw = excluded.power_limit_uw";
 const UPSERT_JOB: &str =
     "INSERT INTO job VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
-     (SELECT max(key) FROM job WHERE id = ?14 AND key < ?1),
+     (SELECT max(key) FROM job WHERE id = ?14 AND key < ?1
+      AND (state = 'running' OR uid = ?5 OR ?5 = 0)),
      ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)
      ON CONFLICT (key) DO UPDATE SET name = excluded.name, user = excluded.user,
      uid = excluded.uid, project = excluded.project, labels = excluded.labels,
