@@ -244,6 +244,8 @@ impl Engine {
     }
 
     fn read_jobs(&mut self) {
+        // Where nothing can be read, nothing is added: what was used comes later.
+        self.jobs.iter_mut().flatten().for_each(|job| job.cpu_delta = 0);
         let Some(processes) = self.processes.as_mut() else { return };
         let by_tree = |job: &Job| {
             job.members
