@@ -226,15 +226,14 @@ impl Engine {
         for job in self.jobs.iter().flatten() {
             let sum = &mut uses[job.slot.0];
             sum.used_microseconds += job.cpu_delta;
-            sum.reserved_cores = if job.ending() { 0 } else { job.row.spec.reserved_cores };
+            sum.reserved_cores = job.reserved_cores();
         }
         // What a nested job used is not its outer job's own.
         for job in self.jobs.iter().flatten() {
             if let Some(parent) = job.parent {
                 let outer = &mut uses[parent.0];
                 outer.used_microseconds = outer.used_microseconds.saturating_sub(job.cpu_delta);
-                outer.reserved_cores =
-                    outer.reserved_cores.saturating_sub(job.row.spec.reserved_cores);
+                outer.reserved_cores = outer.reserved_cores.saturating_sub(job.reserved_cores());
             }
         }
         for domain in self.domains.iter_mut().filter(|domain| domain.split_by_cpu()) {

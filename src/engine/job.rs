@@ -92,6 +92,11 @@ impl Job {
         self.moved.resize(domains, None);
     }
 
+    /// Cores that it keeps from others; none once its processes have ended.
+    pub fn reserved_cores(&self) -> u32 {
+        if self.ending() { 0 } else { self.row.spec.reserved_cores }
+    }
+
     /// Whether its end is being read.
     pub fn ending(&self) -> bool {
         matches!(self.phase, Phase::Ending { .. })
