@@ -105,6 +105,8 @@ impl DomainState {
         match self.meter.feed(reading, period) {
             Metered::First => {
                 self.good(reading.at);
+                // Nothing is booked for the time before it.
+                self.pending.clear();
                 None
             }
             Metered::Delta(delta) => {
@@ -165,5 +167,51 @@ impl DomainState {
     /// Whether its energy goes by CPU time (all but GPUs).
     pub fn split_by_cpu(&self) -> bool {
         self.domain.kind != Kind::Gpu
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sensors::{DomainId, Method, Value};
+
+    fn package() -> DomainState {
+        let domain = Domain {
+            id: DomainId::new("test:0"),
+            kind: Kind::Cpu,
+            source: "test".into(),
+            method: Method::Counter,
+            resolution: Energy::from_microjoules(1),
+            range: None,
+            update_period: Duration::from_millis(1),
+            max_power: Power::from_watts(100),
+            overlap: None,
+            gain_percent: None,
+            model_percent: None,
+            device: "test".into(),
+            driver: None,
+            power_limit: None,
+        };
+        DomainState::new(domain, DomainKey(1), String::new(), Duration::from_secs(1))
+    }
+
+    #[test]
+    fn cpu_time_of_before_the_first_reading_splits_nothing() {
+        let mut package = package();
+        let second = NodeUse { busy_microseconds: 9, capacity_microseconds: 10, cores: 1 };
+        let used = [CpuUse { used_microseconds: 9, reserved_cores: 1 }];
+        let mut read = |seconds: u64, result: Result<Value, ReadError>| {
+            package.pending.add(second, &used);
+            let at = BootTime::from_nanoseconds(seconds * 1_000_000_000);
+            let result = result.map(|value| Reading { at, value });
+            let delta = package.take(result, Duration::from_secs(1)).is_some();
+            (delta, package.pending.node.busy_microseconds)
+        };
+        let counter = |value| Ok(Value::Counter(Energy::from_microjoules(value)));
+        assert_eq!(read(1, Err(ReadError::NotPermitted("no"))), (false, 9));
+        assert_eq!(read(2, counter(5)), (false, 0));
+        // A read that fails after it loses nothing.
+        assert_eq!(read(3, Err(ReadError::NoData("no"))), (false, 9));
+        assert_eq!(read(4, counter(7)), (true, 18));
     }
 }
