@@ -59,6 +59,10 @@ impl Engine {
         if !matches!(job.row.exit, Some(Exit::Code(1..) | Exit::Signal(_))) {
             job.row.exit = Some(exit);
         }
+        if job.ending() {
+            // Told twice, or seen before it was told: once is enough.
+            return;
+        }
         if job.members.iter().any(|member| !member.ended) || has_processes(job) {
             // The job goes on without this member; whoever asked gets what is known.
             let replies = std::mem::take(&mut job.replies);
