@@ -69,6 +69,8 @@ impl Engine {
             self.answer(slot, replies);
             return;
         }
+        // The moment is the client's word: it lies within the job's life.
+        let at = at.max(job.row.started_at).min(clock::now());
         self.begin_end(slot, at);
     }
 
