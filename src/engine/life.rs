@@ -240,6 +240,10 @@ impl Engine {
         let slot = self.slot_of(id).ok_or_else(|| EngineError::UnknownJob(id.clone()))?;
         let job = self.jobs[slot.0].as_mut().filter(|job| !job.ending());
         let job = job.ok_or_else(|| EngineError::UnknownJob(id.clone()))?;
+        if job.members.iter().any(|member| member.pid == pid && !member.ended) {
+            // Asked again, as the answer did not come in time.
+            return Ok(Started { at: job.row.started_at, warnings: Vec::new() });
+        }
         let first = job.members.first().and_then(|member| member.claim.as_ref());
         let adopted = match first {
             Some(CpuClaim::Cgroup(cgroup)) => cgroup.adopt(pid).is_ok(),
