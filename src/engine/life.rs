@@ -19,6 +19,8 @@ use super::job::{Job, Member, Phase};
 use super::snapshot::JobMeta;
 use super::{Command, EngineError, Settings, Started};
 
+/// Remarks of one job at most.
+const MOST_NOTES: usize = 64;
 /// When a new job's processes are first looked for on its GPUs.
 const FIRST_LOOK_AT_USERS: Duration = Duration::from_secs(1);
 
@@ -265,7 +267,8 @@ impl Engine {
     /// Adds a remark to a job's record.
     pub(super) fn note(&mut self, slot: Slot, text: String) {
         let Some(job) = self.jobs.get_mut(slot.0).and_then(Option::as_mut) else { return };
-        if !job.notes.contains(&text) {
+        // A sensor that fails in a new way at every tick has said enough.
+        if job.notes.len() < MOST_NOTES && !job.notes.contains(&text) {
             self.batch.events.push(Event::Note { job: job.row.key, text: text.clone() });
             job.notes.push(text);
         }
