@@ -248,7 +248,7 @@ impl Engine {
         }
         let first = job.members.first().and_then(|member| member.claim.as_ref());
         let adopted = match first {
-            Some(CpuClaim::Cgroup(cgroup)) => cgroup.adopt(pid).is_ok(),
+            Some(CpuClaim::Cgroup(cgroup)) => cgroup.adopt_neighbour(pid),
             _ => false,
         };
         let claim = if adopted {

@@ -142,6 +142,14 @@ impl JobCgroup {
         self.write("cgroup.procs", pid.to_string().as_bytes(), "move a process into")
     }
 
+    /// Moves one process into the cgroup where it is in the one around it, so that it
+    /// leaves no session, Slurm task or container, whose limits hold it; true as well
+    /// where it is in the cgroup already.
+    pub fn adopt_neighbour(&self, pid: i32) -> bool {
+        let Ok(name) = cgroup_of(&self.procfs, pid) else { return false };
+        is_inside(&name, &self.name) || is_around(&name, &self.name) && self.adopt(pid).is_ok()
+    }
+
     /// Microseconds of CPU time of every process that was ever in it or below it.
     /// One system call, no allocation.
     ///
@@ -336,6 +344,12 @@ fn is_inside(name: &[u8], outer: &[u8]) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || outer.ends_with(b"/"))
 }
 
+/// Whether `inner` is right below `name`.
+fn is_around(name: &[u8], inner: &[u8]) -> bool {
+    let slash = inner.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    name == &inner[..slash.max(1)]
+}
+
 /// The number after `key` at the start of a line, as in `cpu.stat` and
 /// `cgroup.events`; `None` where there is none.
 pub fn keyed_number(text: &[u8], key: &[u8]) -> Option<u64> {
@@ -490,6 +504,15 @@ mod tests {
         assert_eq!(mount.directory_of(b"/podium/x", 7), Err(CgroupError::NoCgroup(7)));
         let mount = Mount { point: "/cg".into(), root: "/".into() };
         assert_eq!(mount.directory_of(b"/../other", 7), Err(CgroupError::NoCgroup(7)));
+    }
+
+    #[test]
+    fn a_neighbour_is_in_the_cgroup_right_around() {
+        assert!(is_around(b"/a", b"/a/aimeter-1"));
+        assert!(is_around(b"/", b"/aimeter-1"));
+        assert!(!is_around(b"/a/b", b"/a/aimeter-1"));
+        assert!(!is_around(b"/", b"/a/aimeter-1"));
+        assert!(!is_around(b"/ab", b"/a/aimeter-1"));
     }
 
     #[test]
