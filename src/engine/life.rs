@@ -2,12 +2,14 @@
 //! Commands, and the start of a job: before its process execs, so that no joule
 //! of it is missed. Its end is in [`super::end`].
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock;
 use crate::jobs::cpu::CpuClaim;
 use crate::jobs::gpus::{self, GpuClaim, GpuIdentity};
+use crate::jobs::processes::owner;
 use crate::jobs::{GpuRequest, JobId, JobSpec, JobState};
 use crate::ledger::books::Slot;
 use crate::ledger::{Event, JobRow};
@@ -39,8 +41,8 @@ impl Engine {
             Command::Show(job, reply) => {
                 let _ = reply.send(self.show(&job));
             }
-            Command::Terminate(job, reply) => {
-                let _ = reply.send(self.terminate(&job));
+            Command::Terminate { job, by, reply } => {
+                let _ = reply.send(self.terminate(&job, by));
             }
             Command::Sensors(reply) => {
                 let _ = reply.send(self.sensor_list());
@@ -274,15 +276,14 @@ impl Engine {
         }
     }
 
-    fn terminate(&mut self, id: &JobId) -> Result<(), EngineError> {
+    fn terminate(&mut self, id: &JobId, by: u32) -> Result<(), EngineError> {
         let slot = self.slot_of(id).ok_or_else(|| EngineError::UnknownJob(id.clone()))?;
+        // A tree's processes are those of its last reading: a pid may be another's by now.
+        self.read_local();
         let Some(job) = self.job(slot) else { return Ok(()) };
         let claims = job.members.iter().filter_map(|member| member.claim.as_ref());
         for pid in claims.filter_map(|claim| claim.pids().ok()).flatten() {
-            if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-                // A process that has just ended needs no signal.
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-            }
+            terminate_for(by, &self.roots.procfs, pid);
         }
         Ok(())
     }
@@ -299,6 +300,16 @@ impl Engine {
     /// The slot of a running job.
     pub(super) fn slot_of(&self, id: &JobId) -> Option<Slot> {
         self.jobs.iter().flatten().find(|job| job.row.spec.id == *id).map(|job| job.slot)
+    }
+}
+
+/// SIGTERM to a process, where it is the user's: one that runs as somebody else (`sudo`
+/// within a job) is not the user's to end. Root ends any.
+fn terminate_for(uid: u32, procfs: &Path, pid: i32) {
+    let Some(raw) = rustix::process::Pid::from_raw(pid) else { return };
+    if uid == 0 || owner(procfs, pid) == Some(uid) {
+        // A process that has just ended needs no signal.
+        let _ = rustix::process::kill_process(raw, rustix::process::Signal::TERM);
     }
 }
 

@@ -129,8 +129,15 @@ pub enum Command {
     },
     /// The state of a running or recently finished job.
     Show(JobId, oneshot::Sender<Result<Box<JobReport>, EngineError>>),
-    /// SIGTERM to every process of a running job.
-    Terminate(JobId, oneshot::Sender<Result<(), EngineError>>),
+    /// SIGTERM to the processes of a running job.
+    Terminate {
+        /// The job.
+        job: JobId,
+        /// The user who asks, whose own processes are ended; root ends all.
+        by: u32,
+        /// The answer.
+        reply: oneshot::Sender<Result<(), EngineError>>,
+    },
     /// The domains.
     Sensors(oneshot::Sender<SensorList>),
     /// Let go of NVML; answered when it is shut down.

@@ -13,7 +13,7 @@
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
@@ -343,6 +343,15 @@ pub fn parse(pid: i32, text: &[u8]) -> Option<Process> {
 /// A field that is a number, at most 2^62 so that sums of two fit.
 fn number(field: Option<&[u8]>) -> Option<u64> {
     leading_number(field?).map(|(number, _)| number).filter(|number| *number <= 1 << 62)
+}
+
+/// The real user id of a process, from `status` (see proc_pid_status(5)).
+///
+/// Not the owner of the folder: that is root's for a process that cannot be dumped.
+pub fn owner(procfs: &Path, pid: i32) -> Option<u32> {
+    let status = std::fs::read_to_string(procfs.join(pid.to_string()).join("status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]

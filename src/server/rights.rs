@@ -11,10 +11,10 @@
 //!
 //! Who may connect at all is decided by the socket file's group and mode.
 
-use std::fs;
 use std::path::Path;
 
 use super::protocol::Request;
+use crate::jobs::processes::owner;
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,17 +78,10 @@ impl Peer {
     }
 }
 
-/// The real user id of a process, from `status` (see proc_pid_status(5)).
-///
-/// Not the owner of the folder: that is root's for a process that cannot be dumped.
-fn owner(procfs: &Path, pid: i32) -> Option<u32> {
-    let status = fs::read_to_string(procfs.join(pid.to_string()).join("status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn procfs() -> tempfile::TempDir {

@@ -99,7 +99,7 @@ pub fn scripted_engine(log: Arc<Mutex<Vec<String>>>) -> Handle {
                     }
                 }
                 Command::Show(job, reply) => _ = reply.send(report(&jobs, job)),
-                Command::Terminate(job, reply) => {
+                Command::Terminate { job, reply, .. } => {
                     note(format!("terminate {job}"));
                     _ = reply.send(Ok(()));
                 }

@@ -88,7 +88,7 @@ async fn perform(context: &Context, peer: Peer, request: Request) -> Result<Resp
         Request::Show { job } => Ok(Response::Job(owned(context, peer, &job).await?)),
         Request::Terminate { job } => {
             owned(context, peer, &job).await?;
-            ask(context, |reply| Command::Terminate(job, reply)).await??;
+            ask(context, |reply| Command::Terminate { job, by: peer.uid, reply }).await??;
             Ok(Response::Done)
         }
         Request::Sensors => Ok(Response::Sensors(ask(context, Command::Sensors).await?)),
