@@ -272,7 +272,10 @@ impl Engine {
     /// Closes all intervals at the interval's end.
     fn roll_interval(&mut self) {
         let now = self.wall_microseconds(clock::now());
-        if now < self.interval_end {
+        let length = i64::try_from(self.settings.interval.as_micros()).unwrap_or(i64::MAX).max(1);
+        // An end that is further away than an interval is long is of a wall clock that
+        // was set back, or of a longer interval.
+        if (0..length).contains(&self.interval_end.saturating_sub(now).saturating_sub(1)) {
             return;
         }
         if self.interval_end != 0 {
@@ -282,7 +285,6 @@ impl Engine {
                 self.close_piece(Slot(slot));
             }
         }
-        let length = i64::try_from(self.settings.interval.as_micros()).unwrap_or(i64::MAX).max(1);
         self.interval_end = (now / length + 1) * length;
     }
 
