@@ -4,6 +4,8 @@
 //! Every wait here is bounded: a daemon that does not answer costs the job a fifth
 //! of a second at its start and at most some seconds at its end, never its run.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -141,7 +143,7 @@ impl Meter {
         identity: &Identity,
         spec: JobSpec,
     ) -> Result<(), String> {
-        let socket = identity.shared.then(|| rank_socket(&spec.id));
+        let socket = if identity.shared { rank_socket(&spec.id) } else { None };
         if let Some(client) = socket.as_deref().and_then(|path| Client::connect(path).ok()) {
             self.start_with(client, identity, &spec)?;
             if !matches!(self.by, By::Nobody) {
@@ -279,13 +281,25 @@ impl End<'_> {
     }
 }
 
-/// Where the first of several ranks without a daemon meters for all.
-fn rank_socket(job: &JobId) -> PathBuf {
+/// Where the first of several ranks without a daemon meters for all; `None` where
+/// somebody else could stand there.
+fn rank_socket(job: &JobId) -> Option<PathBuf> {
     let folder = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(
         || std::env::temp_dir().join(format!("aimeter-{}", rustix::process::getuid().as_raw())),
         |folder| PathBuf::from(folder).join("aimeter"),
     );
-    folder.join(format!("job-{job}.sock"))
+    // One that cannot be made is seen at the look at it.
+    let _ = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    is_own(&folder).then(|| folder.join(format!("job-{job}.sock")))
+}
+
+/// Whether a folder is this user's alone to write: in a place for everybody's
+/// temporary files anyone may have made it before.
+fn is_own(folder: &Path) -> bool {
+    std::fs::symlink_metadata(folder).is_ok_and(|found| {
+        let user = rustix::process::getuid().as_raw();
+        found.is_dir() && found.uid() == user && found.mode() & 0o002 == 0
+    })
 }
 
 /// Serves the other ranks; without that they meter for themselves.
@@ -299,4 +313,24 @@ fn serve_ranks(path: &Path, engine: &Handle, run: &RunOptions) -> Option<Server>
         procfs: run.options.roots.procfs.clone(),
     };
     Server::start(bound, context).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_others_may_write_or_point_elsewhere_is_not_our_own() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(is_own(folder.path()));
+        let link = folder.path().join("link");
+        symlink(folder.path(), &link).unwrap();
+        assert!(!is_own(&link));
+        assert!(!is_own(&folder.path().join("none")));
+        let open = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(folder.path(), open).unwrap();
+        assert!(!is_own(folder.path()));
+    }
 }
