@@ -21,6 +21,8 @@ use super::job::{Job, Member, Phase};
 use super::snapshot::JobMeta;
 use super::{Command, EngineError, Settings, Started};
 
+/// What a job is told whose list of GPUs cannot be looked at yet.
+const GPUS_UNKNOWN: &str = "the GPUs are still being opened: the list of them is not checked";
 /// Remarks of one job at most.
 const MOST_NOTES: usize = 64;
 /// When a new job's processes are first looked for on its GPUs.
@@ -70,9 +72,13 @@ impl Engine {
         if self.slot_of(&spec.id).is_some() || self.was_finished(&spec.id) {
             return Err(EngineError::JobExists(spec.id));
         }
-        let resolved = gpus::resolve(&spec.gpus, &self.identities());
+        let mut resolved = gpus::resolve(&spec.gpus, &self.identities());
         if let (GpuRequest::List(_), Some(problem)) = (&spec.gpus, resolved.problems.first()) {
-            return Err(EngineError::UnknownGpu(problem.clone()));
+            if self.knows_gpus() {
+                return Err(EngineError::UnknownGpu(problem.clone()));
+            }
+            // The job claims them once they are open.
+            resolved.problems = vec![GPUS_UNKNOWN.to_owned()];
         }
         let processes = self.processes.as_mut().ok_or(EngineError::Stopped)?;
         let claim = CpuClaim::start(&self.roots, &spec, processes).map_err(|error| {
@@ -89,6 +95,12 @@ impl Engine {
         self.submit(at);
         self.publish();
         Ok(Started { at, warnings: resolved.problems })
+    }
+
+    /// Whether it has been told which GPUs there are, or why none: at a start of the
+    /// machine, NVML takes seconds to open.
+    fn knows_gpus(&self) -> bool {
+        !self.gpus.is_empty() || !self.gpu_missing.is_empty()
     }
 
     /// Whether a job of that user and process may count as part of another: what it
