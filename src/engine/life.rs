@@ -304,6 +304,9 @@ impl Engine {
         self.intensity_view =
             super::start::view_of(&(settings.intensity)(settings.zone.as_deref()));
         self.settings = settings;
+        for state in &mut self.domains {
+            state.meter.set_period(&state.domain, self.settings.period);
+        }
         if let Some(monitor) = &self.monitor {
             monitor.set_period(self.settings.period);
         }

@@ -63,9 +63,15 @@ impl Meter {
         match domain.method {
             Method::Counter | Method::Estimate => Meter::Counter(CounterTracker::new(domain)),
             Method::Power => {
-                let limit = period.max(domain.update_period) * BRIDGED_PERIODS;
-                Meter::Power(Integrator::new(domain.max_power, limit))
+                Meter::Power(Integrator::new(domain.max_power, bridged(domain, period)))
             }
+        }
+    }
+
+    /// The domain is read every `period` from now on.
+    pub fn set_period(&mut self, domain: &Domain, period: Duration) {
+        if let Meter::Power(integrator) = self {
+            integrator.set_limit(bridged(domain, period));
         }
     }
 
@@ -145,9 +151,56 @@ impl Meter {
     }
 }
 
+/// The longest gap between two power readings that is no gap.
+fn bridged(domain: &Domain, period: Duration) -> Duration {
+    period.max(domain.update_period) * BRIDGED_PERIODS
+}
+
 fn refused(movement: Movement) -> Option<&'static str> {
     match movement {
         Movement::Refused { why } => Some(why),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sensors::{DomainId, Kind};
+    use crate::units::Power;
+
+    #[test]
+    fn a_longer_period_is_no_gap_of_a_power_sensor() {
+        let domain = Domain {
+            id: DomainId::new("test:0"),
+            kind: Kind::Cpu,
+            source: "test".into(),
+            method: Method::Power,
+            resolution: Energy::from_microjoules(1),
+            range: None,
+            update_period: Duration::from_millis(1),
+            max_power: Power::from_watts(100),
+            overlap: None,
+            gain_percent: None,
+            model_percent: None,
+            device: "test".into(),
+            driver: None,
+            power_limit: None,
+        };
+        let (short, long) = (Duration::from_secs(1), Duration::from_secs(10));
+        let mut meter = Meter::new(&domain, short);
+        let joules = |meter: &mut Meter, second: u64, period| {
+            let at = BootTime::from_nanoseconds(second * 1_000_000_000);
+            let reading = Reading { at, value: Value::Power(Power::from_watts(10)) };
+            match meter.feed(reading, period) {
+                Metered::Delta(delta) => delta.energy.joules(),
+                _ => 0.0,
+            }
+        };
+        assert_eq!(joules(&mut meter, 1, short), 0.0);
+        assert_eq!(joules(&mut meter, 2, short), 10.0);
+        assert_eq!(joules(&mut meter, 12, long), 0.0);
+        meter.set_period(&domain, long);
+        assert_eq!(joules(&mut meter, 22, long), 100.0);
     }
 }

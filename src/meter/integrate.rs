@@ -56,6 +56,11 @@ impl Integrator {
         Integrator { max_power, limit, last: None, remainder: 0, total: Energy::ZERO }
     }
 
+    /// Interpolates over gaps up to another limit from now on.
+    pub fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
     /// The energy so far, gaps not counted: a counter made by us.
     pub fn total(&self) -> Energy {
         self.total
