@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use crate::attribution::gpu::{Claimant, Tie};
+use crate::clock;
 use crate::jobs::gpus::{self, MigInstance, Strength};
 use crate::ledger::books::{Slot, quadrature};
 use crate::meter::Point;
@@ -22,6 +23,9 @@ use super::EngineError;
 use super::core::Engine;
 use super::life::holds;
 use super::snapshot::SensorState;
+
+/// How far back a GPU's thread still knows the steps of its counter.
+const KNOWN_STEPS: Duration = Duration::from_millis(500);
 
 /// One GPU as the engine knows it.
 #[derive(Debug)]
@@ -186,11 +190,15 @@ impl Engine {
             Ok(point) => {
                 let reading = Reading { at: point.at, value: Value::Counter(point.value) };
                 let delta = self.domains[place].take(Ok(reading), self.settings.period);
-                // Changes of before this moment found no edge of their own.
-                self.apply_changes(gpu, asked.minus(Duration::from_nanos(1)));
+                let earlier = self.gpus[gpu].changes.first().is_some_and(|first| first.at < asked);
                 if let Some(delta) = delta {
-                    let carried = self.gpus[gpu].edge_carried;
-                    self.book_by_gpu(gpu, delta, quadrature(point.uncertainty, carried));
+                    if earlier {
+                        // They found no edge of their own.
+                        self.gpu_delta(gpu, delta, point.uncertainty);
+                    } else {
+                        let carried = self.gpus[gpu].edge_carried;
+                        self.book_by_gpu(gpu, delta, quadrature(point.uncertainty, carried));
+                    }
                 }
                 // The same error, with the other sign, is in what comes next.
                 self.gpus[gpu].edge_carried = point.uncertainty;
@@ -281,7 +289,11 @@ impl Engine {
     pub(super) fn change_claim(&mut self, gpu: usize, mut change: Change) {
         let line = self.gpus[gpu].line.filter(|_| change.at > BootTime::default());
         if let (Some(monitor), Some(line)) = (&self.monitor, line) {
-            change.edge_asked = monitor.edge(line, change.at);
+            // Of a moment long past no step is known any more: a value of now is, and
+            // the energy up to it is cut by time.
+            let now = clock::now();
+            let recent = now.since(change.at) < KNOWN_STEPS;
+            change.edge_asked = monitor.edge(line, if recent { change.at } else { now });
         }
         let changes = &mut self.gpus[gpu].changes;
         let place = changes.partition_point(|other| other.at <= change.at);
