@@ -269,7 +269,7 @@ fn a_wrong_option_is_one_line_and_code_2() {
     );
     check(
         &["run", "--config", "/nonexistent", "--", "true"],
-        "aimeter: cannot read the configuration /nonexistent: No such file or directory (os error 2)\n",
+        "aimeter: cannot read the configuration /nonexistent: No such file or directory\n",
     );
     check(
         &["run", "--label", "x", "--", "true"],
@@ -277,7 +277,7 @@ fn a_wrong_option_is_one_line_and_code_2() {
     );
     check(
         &["run"],
-        "aimeter: the following required arguments were not provided: <COMMAND>...; see 'aimeter --help'\n",
+        "aimeter: the following required arguments were not provided: <COMMAND>...; see 'aimeter run --help'\n",
     );
 }
 
