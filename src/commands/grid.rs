@@ -132,7 +132,7 @@ fn people(rows: &[Row], now: Timestamp) -> String {
                 "-".into(),
                 "-".into(),
                 "-".into(),
-                error.to_string(),
+                super::without_error_numbers(&error.to_string()),
             ]),
         };
     }
