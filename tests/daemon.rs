@@ -215,6 +215,43 @@ fn call(arguments: &[&str]) -> (Option<i32>, String, String) {
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
+/// A second daemon on a ledger metered on in memory and kept nothing, which only
+/// its log said.
+#[test]
+fn a_second_daemon_on_a_ledger_is_refused() {
+    let first = Daemon::start("", &[]);
+    first.wait_for("ready");
+    let state = first.folder.path().join("state");
+    let socket = first.folder.path().join("second");
+    let mut second = aimeter()
+        .args(["daemon", "--listen", "127.0.0.1:0", "--config"])
+        .arg(first.folder.path().join("aimeter.toml"))
+        .arg("--state-dir")
+        .arg(&state)
+        .arg("--socket")
+        .arg(&socket)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = lines(second.stderr.take().unwrap());
+    let mut said = Vec::new();
+    while let Ok(line) = log.recv_timeout(WAIT) {
+        said.push(line);
+        if said.last().is_some_and(|line| line.contains("ready")) {
+            second.kill().unwrap();
+        }
+    }
+    assert_eq!(second.wait().unwrap().code(), Some(1), "{said:?}");
+    let expected = format!(
+        "aimeter: cannot start metering: the ledger {} is being written by process {}; end it, \
+         or choose another state directory",
+        state.join("ledger.db").display(),
+        first.child.id()
+    );
+    assert_eq!(said.last(), Some(&expected), "{said:?}");
+    assert!(!socket.exists());
+}
+
 #[test]
 fn a_wrong_option_is_one_line_and_code_2() {
     let check = |arguments: &[&str], expected: &str| {
@@ -232,7 +269,7 @@ fn a_wrong_option_is_one_line_and_code_2() {
     );
     check(
         &["run", "--config", "/nonexistent", "--", "true"],
-        "aimeter: cannot read the configuration /nonexistent: No such file or directory (os error 2)\n",
+        "aimeter: cannot read the configuration /nonexistent: No such file or directory\n",
     );
     check(
         &["run", "--label", "x", "--", "true"],
@@ -240,7 +277,7 @@ fn a_wrong_option_is_one_line_and_code_2() {
     );
     check(
         &["run"],
-        "aimeter: the following required arguments were not provided: <COMMAND>...; see 'aimeter --help'\n",
+        "aimeter: the following required arguments were not provided: <COMMAND>...; see 'aimeter run --help'\n",
     );
 }
 

@@ -175,8 +175,14 @@ pub struct JobsArgs {
     /// Only jobs with this label; repeatable: with all of them
     #[arg(long, env = "AIMETER_JOBS_LABEL", value_name = "KEY=VALUE", value_parser = label, hide_env_values = true)]
     pub label: Vec<(String, String)>,
-    /// Only jobs in this state
-    #[arg(long, env = "AIMETER_JOBS_STATE", value_name = "STATE", hide_env_values = true)]
+    /// Only jobs in this state: running, finished, or lost (their end was not seen)
+    #[arg(
+        long,
+        env = "AIMETER_JOBS_STATE",
+        value_name = "STATE",
+        hide_possible_values = true,
+        hide_env_values = true
+    )]
     pub state: Option<StateFilter>,
     /// Only jobs that started at or after this time, or this long ago (2h, 7d, 2026-11-24T09:00Z)
     #[arg(long, env = "AIMETER_JOBS_SINCE", value_name = "TIME", value_parser = moment, hide_env_values = true)]

@@ -113,6 +113,13 @@ impl From<crate::config::ConfigError> for Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Failure {
-        Failure::new(Code::Failed, format!("{error:#}"))
+        // Many errors have their cause in their own text already.
+        let mut message = error.to_string();
+        for cause in error.chain().skip(1).map(ToString::to_string) {
+            if !message.contains(&cause) {
+                message = format!("{message}: {cause}");
+            }
+        }
+        Failure::new(Code::Failed, message)
     }
 }

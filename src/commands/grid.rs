@@ -9,7 +9,7 @@ use std::future::Future;
 use std::io::Write;
 
 use anyhow::Context as _;
-use comfy_table::{Table, presets};
+use comfy_table::{CellAlignment, Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -132,9 +132,18 @@ fn people(rows: &[Row], now: Timestamp) -> String {
                 "-".into(),
                 "-".into(),
                 "-".into(),
-                error.to_string(),
+                super::without_error_numbers(&error.to_string()),
             ]),
         };
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    // Figures are read by their ends.
+    for index in [2, 3] {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     let mut text = format!("{}\n", table.trim_fmt());
     for row in rows.iter().filter(|row| row.outcome.is_ok()) {

@@ -31,7 +31,9 @@ pub fn start(level: LevelFilter) -> anyhow::Result<Level> {
     let journal = is_journal().then(|| tracing_journald::layer().ok()).flatten();
     let output: Box<dyn Layer<_> + Send + Sync> = match journal {
         Some(journal) => Box::new(journal),
-        None => Box::new(fmt::layer().with_writer(io::stderr).with_ansi(colour())),
+        None => {
+            Box::new(fmt::layer().with_writer(io::stderr).with_ansi(colour()).with_target(false))
+        }
     };
     tracing_subscriber::registry().with(filter).with(output).try_init()?;
     Ok(Level(handle))

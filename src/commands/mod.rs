@@ -165,7 +165,20 @@ fn load_job(job: &JobId, options: &Options) -> anyhow::Result<JobReport> {
 
 /// One line on standard error. A closed standard error is nobody's failure.
 pub fn complain(message: &str) {
-    _ = writeln!(io::stderr(), "aimeter: {message}");
+    _ = writeln!(io::stderr(), "aimeter: {}", without_error_numbers(message));
+}
+
+/// The standard library ends a system's error by its number, such as
+/// ` (os error 2)`, which tells a reader nothing beside the words before it.
+fn without_error_numbers(message: &str) -> String {
+    let mut pieces = message.split(" (os error ");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        text.push_str(
+            piece.trim_start_matches(|digit: char| digit.is_ascii_digit()).trim_start_matches(')'),
+        );
+    }
+    text
 }
 
 /// A connection to the daemon: the first socket that answers.
@@ -214,6 +227,19 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
     }
 }
 
+/// The command that the command line names, such as `aimeter grid check`.
+fn command_named() -> String {
+    let mut command = &cli::command();
+    let mut name = command.get_name().to_owned();
+    for word in std::env::args_os().skip(1) {
+        if let Some(sub) = command.find_subcommand(word) {
+            name = format!("{name} {}", sub.get_name());
+            command = sub;
+        }
+    }
+    name
+}
+
 /// clap's message without its usage block, in one line.
 fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
@@ -228,7 +254,7 @@ fn one_line(error: &clap::Error) -> String {
     });
     match near {
         Some(word) => line.push_str(&format!("; did you mean '{word}'?")),
-        None => line.push_str("; see 'aimeter --help'"),
+        None => line.push_str(&format!("; see '{} --help'", command_named())),
     }
     line
 }

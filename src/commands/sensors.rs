@@ -158,6 +158,9 @@ fn table(rows: &[SensorRow]) -> Table {
             domain.device.clone(),
         ]);
     }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     for column in 4..=8 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);

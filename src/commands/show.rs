@@ -93,7 +93,12 @@ fn domain_table(domains: &[DomainPart]) -> Table {
         vec![
             text::line(&domain.id),
             domain.kind.clone(),
-            format!("{}, {}", domain.source, domain.method),
+            // An estimate's source and method have one name.
+            if domain.source == domain.method {
+                domain.source.clone()
+            } else {
+                format!("{}, {}", domain.source, domain.method)
+            },
             domain.provenance.clone(),
             text::energy(domain.joules),
             text::uncertainty(domain.uncertainty_joules),

@@ -11,6 +11,7 @@ use crate::engine::{self, Command, Handle, Parts, Settings};
 use crate::grid;
 use crate::ledger::query::JobSummary;
 use crate::ledger::recover::Recovered;
+use crate::ledger::schema::LedgerError;
 use crate::ledger::writer::Writer;
 use crate::ledger::{IntensityFact, JobReport};
 use crate::record::{Record, build, host};
@@ -33,11 +34,15 @@ pub struct Running {
 /// Starts the engine with its sensors and its ledger.
 ///
 /// # Errors
-/// Where it cannot be started at all; a missing sensor or a broken ledger is no
-/// reason.
+/// Where it cannot be started at all, or another daemon writes the ledger: two would
+/// meter one machine, and one of them for nothing. A missing sensor or a broken
+/// ledger is no reason.
 pub fn engine(options: &Options) -> anyhow::Result<Running> {
     let ledger = match open_ledger(options) {
         Ok(ledger) => Some(ledger),
+        Err(error) if matches!(error.downcast_ref(), Some(LedgerError::Locked { .. })) => {
+            return Err(error);
+        }
         Err(error) => {
             tracing::error!("{error:#}; metering goes on in memory, nothing is kept");
             None

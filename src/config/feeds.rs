@@ -230,10 +230,10 @@ fn complete(feed: &Feed, table: &DeTable<'_>) -> Result<(), String> {
     };
     let name = feed.provider.name;
     if let Some(missing) = required.iter().find(|key| table.get(**key).is_none()) {
-        return Err(format!("`{name}` takes a `{missing}`"));
+        return Err(format!("`{name}` needs a `{missing}`"));
     }
     if name == "electricity-maps" && feed.token.is_none() {
-        return Err(format!("`{name}` takes a key: `token_file`, or another of the tokens"));
+        return Err(format!("`{name}` needs a key: `token_file`, or another of the tokens"));
     }
     Ok(())
 }

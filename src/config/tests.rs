@@ -197,7 +197,7 @@ fn every_mistake_in_a_feed_names_its_cure_and_no_secret() {
     );
     check(
         "[[grid.feeds]]\nfeed = 'electricity-maps'\n",
-        "1: `electricity-maps` takes a key: `token_file`, or another of the tokens",
+        "1: `electricity-maps` needs a key: `token_file`, or another of the tokens",
     );
     check(
         "[[grid.feeds]]\nfeed = 'electricity-maps'\ntoken = 's3cr3t'\ntoken_file = '/k'\n",
@@ -218,13 +218,13 @@ fn every_mistake_in_a_feed_names_its_cure_and_no_secret() {
     );
     check(
         "[[grid.feeds]]\nfeed = 'json'\nzone = 'DE'\nurl = 'https://a.org/'\nunit = 'g/kWh'\n",
-        "1: `json` takes a `pointer`",
+        "1: `json` needs a `pointer`",
     );
-    check("[[grid.feeds]]\nfeed = 'file'\nzone = 'DE'\n", "1: `file` takes a `path`");
-    check("[[grid.feeds]]\nfeed = 'file'\npath = '/a'\n", "1: `file` takes a `zone`");
+    check("[[grid.feeds]]\nfeed = 'file'\nzone = 'DE'\n", "1: `file` needs a `path`");
+    check("[[grid.feeds]]\nfeed = 'file'\npath = '/a'\n", "1: `file` needs a `zone`");
     check(
         "[[grid.feeds]]\nfeed = 'energy-charts'\nplace = 'uk'\n",
-        "1: `energy-charts` takes a `zone`",
+        "1: `energy-charts` needs a `zone`",
     );
     check(
         "[[grid.feeds]]\nfeed = 'file'\nzone = 'DE'\npath = '/a'\n[[grid.feeds]]\n\

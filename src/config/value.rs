@@ -24,7 +24,11 @@ pub fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration,
     if (least..=most).contains(&value) {
         Ok(value)
     } else {
-        Err(format!("`{text}` is out of range: from {least:?} to {most:?}"))
+        let words = |time: Duration| match jiff::SignedDuration::try_from(time) {
+            Ok(time) => format!("{time:#}"),
+            Err(_) => format!("{time:?}"),
+        };
+        Err(format!("`{text}` is out of range: from {} to {}", words(least), words(most)))
     }
 }
 

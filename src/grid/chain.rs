@@ -101,7 +101,8 @@ pub async fn answer(
     }
     let hint = match zone {
         Some(zone) if feeds.is_empty() => key_hint(zone),
-        _ => "no feed answers".to_owned(),
+        Some(_) => "no feed answers".to_owned(),
+        None => "no zone is set; set `--zone`, or `carbon.zone` in the config".to_owned(),
     };
     if want == Want::Forecast {
         let note = Some(hint);

@@ -54,7 +54,7 @@ pub fn world_note(zone: Option<&str>) -> String {
 
 /// What is said where no zone is set.
 const NO_ZONE: &str =
-    "no zone is set: the world mean is used; set `--zone` or `zone` in the config";
+    "no zone is set: the world mean is used; set `--zone`, or `carbon.zone` in the config";
 
 /// The yearly intensity of a zone; `None` where the table does not know it.
 /// Does not allocate after its first call.

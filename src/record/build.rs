@@ -30,7 +30,8 @@ pub fn build(report: &JobReport, host: &HostPart, facts: &[IntensityFact]) -> Re
     let (zone_facts, zone_note) = facts_in_force(report.job.zone.as_deref(), facts);
     let pue = report.job.pue_thousandths.unwrap_or(1_000);
     let carbon = operational(&report.intervals, &zone_facts, pue);
-    let emissions = emissions_part(&carbon, !counted.is_empty());
+    let nothing_used = counted.iter().all(|one| one.amount.energy == Energy::ZERO);
+    let emissions = emissions_part(&carbon, !counted.is_empty(), nothing_used);
     Record {
         schema: SCHEMA.to_owned(),
         job: job_part(&report.job),
@@ -160,8 +161,10 @@ fn facts_in_force(
     if own.is_empty() { (of(grid::WORLD), Some(grid::world_note(zone))) } else { (own, None) }
 }
 
-fn emissions_part(carbon: &Operational, known: bool) -> EmissionsPart {
-    let complete = known && carbon.uncovered == Energy::ZERO && !carbon.uses.is_empty();
+fn emissions_part(carbon: &Operational, known: bool, nothing_used: bool) -> EmissionsPart {
+    // No energy is no emission, at any intensity.
+    let covered = nothing_used || !carbon.uses.is_empty();
+    let complete = known && carbon.uncovered == Energy::ZERO && covered;
     let operational_grams = complete.then(|| carbon.emissions.grams());
     EmissionsPart {
         total_grams: operational_grams,

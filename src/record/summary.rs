@@ -77,6 +77,7 @@ fn title(record: &Record) -> String {
     };
     let exit = match job.exit_code {
         Some(0) | None => String::new(),
+        Some(code @ 129..=192) => format!(", exit code {code} (signal {})", code - 128),
         Some(code) => format!(", exit code {code}"),
     };
     format!("aimeter: {name} {state}{exit}")
@@ -152,13 +153,13 @@ fn facility_line(record: &Record) -> Option<Line> {
 
 fn emissions_line(record: &Record) -> Option<Line> {
     record.energy.total_joules?;
-    let Some((grams, intensity)) =
-        record.emissions.total_grams.zip(record.emissions.intensity.as_ref())
-    else {
+    let Some(grams) = record.emissions.total_grams else {
         return Some(Line::text("CO2e", "not known"));
     };
     let cells = ["CO2e".to_owned(), text::emissions(grams), String::new(), String::new()];
-    Some(Line { cells, remark: intensity_text(intensity), colour: Some(BOLD) })
+    // A job that used no energy used none of any intensity.
+    let remark = record.emissions.intensity.as_ref().map_or(String::new(), intensity_text);
+    Some(Line { cells, remark, colour: Some(BOLD) })
 }
 
 fn intensity_text(intensity: &IntensityPart) -> String {

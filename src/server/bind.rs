@@ -19,7 +19,7 @@ const SOCKET_MODE: u32 = 0o660;
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// An address.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}; choose another --listen")]
     Address {
         /// Which.
         address: SocketAddr,
@@ -36,7 +36,7 @@ pub enum BindError {
     #[error("there is no group `{0}` for the socket; make it with `groupadd --system {0}`")]
     NoGroup(String),
     /// The socket or its folder.
-    #[error("cannot make the socket {}: {source}", path.display())]
+    #[error("cannot make the socket {}: {source}; choose another --socket", path.display())]
     Socket {
         /// Which.
         path: PathBuf,

@@ -8,6 +8,7 @@
 //! restarted in between matters.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -46,10 +47,12 @@ pub enum ClientError {
         source: io::Error,
     },
     /// The socket may not be used.
-    #[error("you may not use {}: join the group that owns it", path.display())]
+    #[error("you may not use {}: {remedy}", path.display())]
     NotPermitted {
         /// The socket.
         path: PathBuf,
+        /// What to do about it.
+        remedy: String,
     },
     /// It is of another release.
     #[error("the daemon is of another release: {0}; restart it")]
@@ -225,11 +228,28 @@ impl Client {
     }
 }
 
+/// What to do to be let in: the group that may use the socket.
+fn who_may(socket: &Path) -> String {
+    let Ok(metadata) = std::fs::symlink_metadata(socket) else {
+        return "its folder is closed to you".to_owned();
+    };
+    let group = nix::unistd::Group::from_gid(nix::unistd::Gid::from_raw(metadata.gid()));
+    match group {
+        _ if metadata.gid() == 0 => {
+            "it is root's alone, until `daemon.socket_group` names a group for it".to_owned()
+        }
+        Ok(Some(group)) => format!("join its group `{}`", group.name),
+        _ => format!("join its group {}", metadata.gid()),
+    }
+}
+
 /// Connects and says `Hello`.
 fn greet(path: &Path) -> Result<UnixStream, ClientError> {
     let deadline = clock::now().plus(CONNECT_TIMEOUT);
     let unreachable = |source: io::Error| match source.kind() {
-        ErrorKind::PermissionDenied => ClientError::NotPermitted { path: path.to_owned() },
+        ErrorKind::PermissionDenied => {
+            ClientError::NotPermitted { path: path.to_owned(), remedy: who_may(path) }
+        }
         _ => ClientError::Unreachable { path: path.to_owned(), source },
     };
     let mut stream = connect(path).map_err(unreachable)?;

@@ -60,6 +60,7 @@ pub fn pages(context: &Context) -> Router {
         .route("/", get(landing))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
+        .fallback(no_page)
         .with_state(state)
 }
 
@@ -78,6 +79,10 @@ async fn healthz(State(pages): State<Pages>) -> Response {
         Ok(()) => "ok\n".into_response(),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
+}
+
+async fn no_page() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "no such page; there are /, /metrics and /healthz\n")
 }
 
 async fn landing() -> Html<&'static str> {

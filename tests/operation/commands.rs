@@ -134,7 +134,10 @@ fn a_user_without_rights_is_told_so_in_one_line() {
     let mut job = endless(&rig, "roots-own");
     eventually("the job", || metric(&daemon, "aimeter_jobs_running").filter(|n| *n == 1.0));
     let socket = rig.socket().display().to_string();
-    let refused = format!("aimeter: you may not use {socket}: join the group that owns it\n");
+    let refused = format!(
+        "aimeter: you may not use {socket}: it is root's alone, until `daemon.socket_group` names \
+         a group for it\n"
+    );
     for args in [["end", "roots-own"], ["gpu", "release"]] {
         let (code, out, err) = said(&as_nobody(&rig, &args));
         assert_eq!((code, out.as_str(), &err), (Some(4), "", &refused), "{args:?}");

@@ -52,7 +52,7 @@ fn a_release_shuts_nvml_down_and_a_reclaim_books_the_time_between() {
         let (code, out, _) = call(&rig, &["sensors"]);
         assert_eq!(code, Some(0));
         assert!(out.contains("NVML was let go of on request"), "{out}");
-        assert!(out.contains("hint: aimeter gpu reclaim"), "{out}");
+        assert!(out.contains("hint: `aimeter gpu reclaim`"), "{out}");
 
         assert_eq!(call(&rig, &["gpu", "reclaim"]).0, Some(0));
         wait_for_gpu(&daemon);

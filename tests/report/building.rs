@@ -155,6 +155,18 @@ fn without_a_fact_for_all_of_its_time_emissions_are_null_and_not_too_low() {
     assert!(record.quality.notes.iter().any(|note| note.starts_with("emissions are not computed")));
 }
 
+/// A job of a few milliseconds was said to be without a known intensity.
+#[test]
+fn no_energy_is_no_emission() {
+    let mut report = with(vec![estimate(0.0, 50.0)]);
+    report.intervals.clear();
+    let record = record(&report);
+    assert_eq!(record.energy.total_joules, Some(0.0));
+    assert_eq!(record.emissions.total_grams, Some(0.0));
+    assert_eq!(record.emissions.intensity, None);
+    assert!(!record.quality.notes.concat().contains("not computed"));
+}
+
 #[test]
 fn exits_are_told_as_a_shell_tells_them() {
     let exit = |exit| {

@@ -75,7 +75,7 @@ aimeter: resnet-finetune took 12 min 31 s
   estimated  by a model of CPU power, not by a sensor; `aimeter sensors` tells how to get a measurement
   note       not measured: CPU and DRAM (rapl): energy_uj can be read by root only (CVE-2020-8694); start the daemon: sudo systemctl enable --now aimeter
   note       not measured: GPUs (nvml): libnvidia-ml.so.1 was not found
-  note       no zone is set: the world mean is used; set `--zone` or `zone` in the config
+  note       no zone is set: the world mean is used; set `--zone`, or `carbon.zone` in the config
 ");
 }
 
@@ -87,7 +87,7 @@ fn nothing_at_all_is_said_plainly() {
     check(
         &report,
         "
-aimeter: resnet-finetune took 12 min 31 s, exit code 143
+aimeter: resnet-finetune took 12 min 31 s, exit code 143 (signal 15)
   energy  not measured; `aimeter sensors` says why
   job     01JDFQ8W3E6V0N5T2K7YB4XHMC
   note    not measured: CPU and DRAM (rapl): no powercap folder

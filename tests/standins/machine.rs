@@ -13,9 +13,16 @@ use std::process::{Command, ExitCode};
 use nvml_standin::{Gpu, Installed, Script, Trace};
 use powercap_standin::PowercapTree;
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let mut arguments = std::env::args_os().skip(1);
-    let program = arguments.next().ok_or("usage: standins COMMAND ARG…")?;
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("standins: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode, Box<dyn Error>> {
+    let mut arguments = std::env::args_os().skip(1).skip_while(|word| word == "--");
+    let program = arguments.next().ok_or("no command; write `standins COMMAND ARG…`")?;
     let folder = tempfile::tempdir()?;
 
     let mount = folder.path().join("sys");
@@ -29,12 +36,13 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let gpus = vec![Gpu::numbered(0, wave(1.0)), Gpu::numbered(1, wave(7.0))];
     let nvml = Installed::new(folder.path(), &Script::starting_now(gpus))?;
 
-    let status = Command::new(program)
+    let status = Command::new(&program)
         .args(arguments)
         .env("AIMETER_SYSFS", tree.root())
         .env("AIMETER_NVML_LIBRARY", &nvml.library)
         .env("AIMETER_SOCKET", folder.path().join("aimeter.sock"))
         .env("AIMETER_STATE_DIR", folder.path().join("state"))
-        .status()?;
+        .status()
+        .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
     Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
 }

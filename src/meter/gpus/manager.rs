@@ -93,6 +93,8 @@ impl Manager {
                 (Ok(Order::Release), state) => {
                     let stuck = self.close(state);
                     self.tell_closed(released(&stuck));
+                    // What is wrong after a reclaim is news, the same as before or not.
+                    self.told = None;
                     State::Released
                 }
                 (Ok(Order::Reclaim), State::Released) => self.open(FIRST_RETRY),
@@ -246,6 +248,6 @@ fn released(stuck: &[String]) -> Missing {
         what: "all GPUs".into(),
         state: state.into(),
         why,
-        remedy: Some("aimeter gpu reclaim".into()),
+        remedy: Some("`aimeter gpu reclaim` takes them up again".into()),
     }
 }

@@ -310,6 +310,23 @@ fn release_shuts_nvml_down_and_reclaim_opens_it_again() {
     bench.reading(1).unwrap();
 }
 
+/// After a reclaim on a machine without NVML the daemon went on saying that it had
+/// been let go of, for ever: why it is closed was told before, and not again.
+#[test]
+fn why_nvml_is_closed_is_told_again_after_a_reclaim() {
+    let folder = tempfile::tempdir().unwrap();
+    let (monitor, events) = start(&folder.path().join("no-library.so"), folder.path(), 64);
+    let closed = || match events.recv_timeout(PATIENCE) {
+        Ok(GpuEvent::Closed { why }) => why,
+        other => panic!("{other:?}"),
+    };
+    let before = closed();
+    monitor.release();
+    assert_ne!(closed(), before);
+    monitor.reclaim();
+    assert_eq!(closed(), before);
+}
+
 #[test]
 fn a_library_without_shutdown_is_let_go_of_without_a_panic() {
     let folder = tempfile::tempdir().unwrap();
