@@ -49,12 +49,16 @@ impl Engine {
             return;
         };
         self.read_local();
-        self.settle_tree(slot);
         let Some(job) = self.job_mut(slot) else { return };
         job.replies.extend(reply);
+        let mut last = false;
         for member in job.members.iter_mut().filter(|member| member.pid == pid) {
-            member.ended = true;
+            last |= !std::mem::replace(&mut member.ended, true);
         }
+        if last && job.members.iter().all(|member| member.ended) {
+            self.settle_tree(slot);
+        }
+        let Some(job) = self.job_mut(slot) else { return };
         // Several ranks: a failure is the job's, whoever reports last.
         if !matches!(job.row.exit, Some(Exit::Code(1..) | Exit::Signal(_))) {
             job.row.exit = Some(exit);

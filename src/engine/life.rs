@@ -111,7 +111,11 @@ impl Engine {
     }
 
     /// Opens a new job's account and tells the ledger.
-    fn open_job(&mut self, spec: JobSpec, claim: CpuClaim, at: BootTime) -> Slot {
+    fn open_job(&mut self, mut spec: JobSpec, claim: CpuClaim, at: BootTime) -> Slot {
+        // Both are the client's word.
+        let cores = self.node_last.map_or(1, |node| node.cores);
+        spec.reserved_cores = spec.reserved_cores.min(cores);
+        spec.pue_thousandths = spec.pue_thousandths.map(|pue| pue.max(1_000));
         let zone = spec.zone.clone().or_else(|| self.settings.zone.clone());
         let pue_thousandths = spec.pue_thousandths.or(self.settings.pue_thousandths);
         let row = JobRow {
