@@ -8,7 +8,6 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aimeter::clock;
 use aimeter::engine::snapshot::*;
 use aimeter::export::prometheus::{Exporter, families};
 use aimeter::sensors::{Domain, DomainId, Kind, Method};
@@ -198,24 +197,4 @@ fn promtool(text: &str) {
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
     assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
-}
-
-/// A figure, not a check: `cargo test --release --test metrics -- --ignored --nocapture`.
-#[test]
-#[ignore = "prints a time"]
-fn a_thousand_jobs() {
-    let mut many = snapshot();
-    many.jobs = (0..1_000)
-        .map(|n| job(&format!("01JDFQ8W3E6V0N5T2K7YB4X{n:03}"), "train", Some("vision"), true, n))
-        .collect();
-    let many = Arc::new(many);
-    let exporter = Exporter::new(move || many.clone());
-    let mut times = Vec::new();
-    for _ in 0..50 {
-        let start = clock::now();
-        let bytes = exporter.text().unwrap().len();
-        times.push((clock::now().since(start), bytes));
-    }
-    times.sort();
-    println!("1,000 jobs: median {:?}, worst {:?}, {} bytes", times[25].0, times[49].0, times[0].1);
 }
