@@ -44,7 +44,7 @@ pub fn synchronised() -> Option<bool> {
     let mut state: libc::timex = unsafe { std::mem::zeroed() };
     // SAFETY: `state` is ours and whole.
     let answer = unsafe { libc::adjtimex(&mut state) };
-    (answer >= 0).then(|| answer != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0)
+    (answer >= 0).then_some(answer != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0)
 }
 
 /// What must be added to a moment's microseconds since boot to get microseconds
