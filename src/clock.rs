@@ -6,6 +6,7 @@
 //! computed from the wall clock: it may be set while a job runs.
 
 use jiff::Timestamp;
+use nix::libc;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::units::BootTime;
@@ -34,6 +35,16 @@ pub fn moment_of(time: Timestamp) -> BootTime {
     let (boot, wall) = (now(), wall());
     let moment = boot.nanoseconds() as i128 + (time.as_nanosecond() - wall.as_nanosecond());
     BootTime::from_nanoseconds(u64::try_from(moment).unwrap_or(0))
+}
+
+/// Whether something such as NTP keeps the wall clock right, by the kernel's word
+/// (adjtimex(2)); `None` where it does not say.
+pub fn synchronised() -> Option<bool> {
+    // SAFETY: all zero is a `timex` that changes nothing and only asks.
+    let mut state: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: `state` is ours and whole.
+    let answer = unsafe { libc::adjtimex(&mut state) };
+    (answer >= 0).then_some(answer != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0)
 }
 
 /// What must be added to a moment's microseconds since boot to get microseconds

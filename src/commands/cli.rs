@@ -53,6 +53,12 @@ pub enum Command {
     },
     /// List every energy sensor, and why any is missing
     Sensors(SensorsArgs),
+    /// Check this machine's set-up, and say how to mend what is wrong
+    Doctor {
+        /// Print JSON
+        #[arg(long, env = "AIMETER_DOCTOR_JSON", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, hide_env_values = true)]
+        json: bool,
+    },
     /// Show the grid's carbon intensity: now, of a time that is past, or forecast
     Intensity(IntensityArgs),
     /// See to the feeds of carbon intensity

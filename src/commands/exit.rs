@@ -23,6 +23,8 @@ pub enum Code {
     NotPermitted,
     /// No job of that id.
     UnknownJob,
+    /// `doctor`: a warning is the worst that was found.
+    Warned,
     /// `run`: the command cannot be executed.
     NotExecutable,
     /// `run`: the command was not found.
@@ -31,13 +33,14 @@ pub enum Code {
 
 impl Code {
     /// Every code, in order.
-    pub const ALL: [Code; 8] = [
+    pub const ALL: [Code; 9] = [
         Code::Success,
         Code::Failed,
         Code::Usage,
         Code::Unreachable,
         Code::NotPermitted,
         Code::UnknownJob,
+        Code::Warned,
         Code::NotExecutable,
         Code::NotFound,
     ];
@@ -51,6 +54,7 @@ impl Code {
             Code::Unreachable => 3,
             Code::NotPermitted => 4,
             Code::UnknownJob => 5,
+            Code::Warned => 6,
             Code::NotExecutable => 126,
             Code::NotFound => 127,
         }
@@ -67,6 +71,7 @@ impl Code {
                 "you may not do this: the daemon refused, or its socket is closed to you"
             }
             Code::UnknownJob => "no job of that id",
+            Code::Warned => "`doctor`: nothing is broken, something could be better",
             Code::NotExecutable => "`run`: the command cannot be executed",
             Code::NotFound => "`run`: the command was not found",
         }

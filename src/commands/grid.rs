@@ -36,9 +36,9 @@ pub fn wait_for<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
 }
 
 /// What one feed did.
-struct Row {
-    feed: String,
-    outcome: Result<IntensityFact, FeedError>,
+pub(super) struct Row {
+    pub(super) feed: String,
+    pub(super) outcome: Result<IntensityFact, FeedError>,
     attribution: String,
 }
 
@@ -72,7 +72,8 @@ pub fn check(json: bool, options: &Options, out: &mut dyn Write) -> Result<(), F
     Ok(())
 }
 
-async fn ask_all(feeds: &[Feed], zone: &str, options: &Options) -> Vec<Row> {
+/// Asks each feed once about now.
+pub(super) async fn ask_all(feeds: &[Feed], zone: &str, options: &Options) -> Vec<Row> {
     let environment = |name: &str| std::env::var(name).ok();
     let mut rows = Vec::with_capacity(feeds.len());
     for feed in feeds {

@@ -6,6 +6,7 @@
 
 pub mod cli;
 pub mod daemon;
+pub mod doctor;
 pub mod end;
 pub mod exit;
 pub mod gpu;
@@ -86,10 +87,19 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         let labels = cli::labels(&args, sub).map_err(|what| Failure::new(Code::Usage, what))?;
         return run::run(run::RunOptions { args, labels, options, config_problem });
     }
-    let options = resolve(file.clone())?;
     let out: &mut dyn Write = &mut io::stdout().lock();
+    if let Command::Doctor { json } = cli.command {
+        // A broken file is a finding, not an end.
+        let (options, problem) = match resolve(file) {
+            Err(error) if error.is_of_file() => (resolve(FileChoice::None)?, Some(error)),
+            other => (other?, None),
+        };
+        doctor::run(json, &options, problem.as_ref(), out)?;
+        return Ok(Code::Success.into());
+    }
+    let options = resolve(file.clone())?;
     match cli.command {
-        Command::Run(_) => {}
+        Command::Run(_) | Command::Doctor { .. } => {}
         Command::Daemon => return daemon::run(options, &|| resolve(file.clone())),
         Command::Jobs(args) => list_jobs(args, &options, out)?,
         Command::Show(args) => show_job(args, &options, out)?,

@@ -99,6 +99,15 @@ pub fn grams(job: &JobSummary) -> Option<f64> {
 
 /// What this process finds by itself, without a daemon.
 pub fn sensor_list(options: &Options) -> SensorList {
+    sensors_after(options, Duration::ZERO)
+}
+
+/// The same after some readings, so that counters have had the time to move.
+pub fn sensors_in_motion(options: &Options) -> SensorList {
+    sensors_after(options, options.period * 2 + options.period / 2)
+}
+
+fn sensors_after(options: &Options, time: Duration) -> SensorList {
     let engine = engine::start(Parts {
         roots: options.roots.clone(),
         nvml_library: options.nvml_library.clone(),
@@ -108,6 +117,7 @@ pub fn sensor_list(options: &Options) -> SensorList {
         observe: true,
     });
     let Ok(engine) = engine else { return SensorList::default() };
+    std::thread::sleep(time);
     let (reply, answer) = tokio::sync::oneshot::channel();
     match engine.send(Command::Sensors(reply)) {
         Ok(()) => answer.blocking_recv().unwrap_or_default(),

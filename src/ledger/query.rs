@@ -139,6 +139,21 @@ impl Reader {
         }
     }
 
+    /// Has SQLite look through the file for damage.
+    ///
+    /// # Errors
+    /// [`LedgerError::Damaged`] with the first that it finds, or
+    /// [`LedgerError::Database`] where it cannot look.
+    pub fn check(&self) -> std::result::Result<(), LedgerError> {
+        let look = "PRAGMA quick_check(1)";
+        let said: String =
+            self.told(|connection| connection.query_row(look, [], |row| row.get(0)))?;
+        if said == "ok" {
+            return Ok(());
+        }
+        Err(LedgerError::Damaged { path: self.path.clone(), what: said })
+    }
+
     /// Jobs, newest first.
     ///
     /// # Errors

@@ -89,6 +89,14 @@ pub enum LedgerError {
         /// What SQLite says.
         cause: rusqlite::Error,
     },
+    /// SQLite's own check found damage.
+    #[error("the ledger {path} is damaged: {what}")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite says.
+        what: String,
+    },
     /// At the end not all could be written.
     #[error("{lines} lines of the books could not be saved in the ledger {path}: {cause}")]
     Unsaved {

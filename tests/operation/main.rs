@@ -6,6 +6,7 @@
 mod rig;
 
 mod commands;
+mod doctor;
 mod gpus;
 mod signals;
 
