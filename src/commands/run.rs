@@ -140,6 +140,7 @@ fn spec(run: &RunOptions, identity: &Identity, pid: i32) -> JobSpec {
         pue_thousandths: options.pue_thousandths.filter(|_| set("pue")),
         parent: identity.inside.clone(),
         reserved_cores: reserved_cores(),
+        timing: None,
         command,
     }
 }
