@@ -5,20 +5,23 @@
 //! `config::keys`, where they are declared once for flag, environment and file.
 //! The others stand here. Parsing touches nothing of the system.
 
+mod whatif;
+mod when;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::{FalseyValueParser, Resettable};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::carbon::cooling::BCOOLER_PERCENT;
 use crate::config::keys::{Form, KEYS};
-use crate::config::value;
 use crate::jobs::timing::Policy;
 use crate::jobs::{JobId, JobState};
+
+pub use whatif::WhatifArgs;
+pub use when::check as check_when;
 
 /// Books every joule of a training server to the job that used it.
 #[derive(Debug, Parser)]
@@ -147,13 +150,13 @@ pub struct RunArgs {
     pub quiet: bool,
     /// Wait for the best time of the forecast: greenest (least mean carbon intensity). Without a
     /// forecast it starts at once, and says so
-    #[arg(long, env = "AIMETER_WHEN", value_name = "POLICY", value_parser = policy, hide_env_values = true)]
+    #[arg(long, env = "AIMETER_WHEN", value_name = "POLICY", value_parser = when::policy, hide_env_values = true)]
     pub when: Option<Policy>,
     /// With --when: the hours that the job needs are to lie within this time from now
-    #[arg(long, env = "AIMETER_WITHIN", value_name = "TIME", default_value = "12h", value_parser = wait, hide_env_values = true)]
+    #[arg(long, env = "AIMETER_WITHIN", value_name = "TIME", default_value = "12h", value_parser = when::time, hide_env_values = true)]
     pub within: SignedDuration,
     /// With --when: how long the job is expected to run
-    #[arg(long, env = "AIMETER_NEEDS", value_name = "TIME", default_value = "1h", value_parser = wait, hide_env_values = true)]
+    #[arg(long, env = "AIMETER_NEEDS", value_name = "TIME", default_value = "1h", value_parser = when::time, hide_env_values = true)]
     pub needs: SignedDuration,
     /// Write the job's record to this file (- for standard output)
     #[arg(long, env = "AIMETER_JSON", value_name = "FILE", hide_env_values = true)]
@@ -257,32 +260,6 @@ pub struct ShowArgs {
     pub json: bool,
 }
 
-/// `aimeter whatif`.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  aimeter whatif JOB --zone FR,SE\n  \
-    aimeter whatif JOB --start 2026-11-25T02:00Z\n  \
-    aimeter whatif record.json --pue 1.1 --cooling-saving bcooler")]
-pub struct WhatifArgs {
-    /// The job's id, or the file of its record (a name that ends in .json or has a /)
-    #[arg(value_name = "JOB")]
-    pub job: String,
-    /// The same energy in these zones; repeatable, or separated by commas
-    #[arg(long, env = "AIMETER_WHATIF_ZONE", value_name = "ZONE", value_delimiter = ',', value_parser = zone, hide_env_values = true)]
-    pub zone: Vec<String>,
-    /// The same energy from this time on: one that is past, or as far as a forecast goes (2h: two hours ago)
-    #[arg(long, env = "AIMETER_WHATIF_START", value_name = "TIME", value_parser = moment, hide_env_values = true)]
-    pub start: Option<Moment>,
-    /// The same energy in a building of this PUE, 1 to 10
-    #[arg(long, env = "AIMETER_WHATIF_PUE", value_name = "FACTOR", value_parser = pue, hide_env_values = true)]
-    pub pue: Option<f64>,
-    /// So much less energy for cooling, in percent of what the building uses beside the machines (PUE - 1); bcooler: 12.7%
-    #[arg(long, env = "AIMETER_WHATIF_COOLING_SAVING", value_name = "PERCENT", value_parser = cooling_saving, hide_env_values = true)]
-    pub cooling_saving: Option<f64>,
-    /// Print JSON
-    #[arg(long, env = "AIMETER_WHATIF_JSON", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, hide_env_values = true)]
-    pub json: bool,
-}
-
 /// `aimeter sensors`.
 #[derive(Debug, Args)]
 pub struct SensorsArgs {
@@ -382,56 +359,6 @@ pub fn labels(args: &RunArgs, matches: &ArgMatches) -> Result<Vec<(String, Strin
     };
     let named = |error| format!("--label: {error}");
     split.into_iter().map(|text| label(text).map_err(named)).collect()
-}
-
-/// What is wrong with `--when` and its options.
-///
-/// # Errors
-/// What to tell the user.
-pub fn check_when(args: &RunArgs, matches: &ArgMatches) -> Result<(), String> {
-    // In the environment they may wait for a `--when`.
-    let given = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
-    if args.when.is_none() && (given("within") || given("needs")) {
-        return Err("--within and --needs are of --when: add `--when greenest`".to_owned());
-    }
-    if args.when.is_some() && args.needs > args.within {
-        let (needs, within) = (args.needs, args.within);
-        return Err(format!("--needs {needs:#} does not fit into --within {within:#}"));
-    }
-    Ok(())
-}
-
-fn policy(text: &str) -> Result<Policy, String> {
-    match text {
-        "greenest" => Ok(Policy::Greenest),
-        _ => Err("write greenest".to_owned()),
-    }
-}
-
-/// How long to wait, or how long a job runs: no forecast reaches farther.
-fn wait(text: &str) -> Result<SignedDuration, String> {
-    let (least, most) = (Duration::from_secs(1), Duration::from_secs(7 * 86_400));
-    let time = value::duration(text, least, most)?;
-    SignedDuration::try_from(time).map_err(|error| error.to_string())
-}
-
-/// A zone of the shipped table, whatever its case.
-fn zone(text: &str) -> Result<String, String> {
-    value::zone(text)
-}
-
-/// A PUE as a factor.
-fn pue(text: &str) -> Result<f64, String> {
-    value::pue(text).map(|thousandths| f64::from(thousandths) / 1_000.0)
-}
-
-/// A saving in percent, with or without its sign, or the name of one.
-fn cooling_saving(text: &str) -> Result<f64, String> {
-    if text.eq_ignore_ascii_case("bcooler") {
-        return Ok(BCOOLER_PERCENT);
-    }
-    value::percent(text.trim_end_matches('%').trim_end())
-        .map_err(|_| "write a percentage such as 12.7%, or bcooler (12.7%)".to_owned())
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

@@ -225,7 +225,8 @@ fn as_it_was(base: &Base) -> Result<Row, Failure> {
     let emissions = &base.record.emissions;
     let known = emissions.operational_grams.zip(emissions.intensity.as_ref()).zip(base.span());
     let Some(((grams, intensity), span)) = known else {
-        let message = "what the job emitted is not known; `aimeter show` says why";
+        let message =
+            "the job has no energy, or what it emitted is not known; `aimeter show` says why";
         return Err(Failure::new(Code::Failed, message));
     };
     let mut sources: Vec<Source> = intensity

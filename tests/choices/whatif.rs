@@ -169,7 +169,7 @@ fn what_cannot_be_told_is_said() {
     );
     bare["emissions"]["operational_grams"] = Value::Null;
     std::fs::write(&path, bare.to_string()).unwrap();
-    check(&[job, "--pue", "1.1"], 1, "what the job emitted is not known");
+    check(&[job, "--pue", "1.1"], 1, "or what it emitted is not known");
 }
 
 #[test]

@@ -147,6 +147,22 @@ fn now_may_be_the_best_time() {
 }
 
 #[test]
+fn after_the_wait_signals_are_the_jobs() {
+    let folder = tempfile::tempdir().unwrap();
+    let replay = Replay::tls(|_| day::steps(&SOON));
+    let config = config(folder.path(), &replay);
+    let script = "trap 'exit 5' INT; echo ready; while :; do sleep 0.05; done";
+    let arguments = [&["run", "--standalone"], &WAIT[..], &["sh", "-c", script]].concat();
+    let mut child = aimeter(&config, &arguments).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+}
+
+#[test]
 fn without_a_forecast_the_job_starts_at_once_and_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let replay = Replay::tls(|_| Reply::refusal(503, &[], r#"{"error":"down for repair"}"#));

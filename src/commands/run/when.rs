@@ -72,6 +72,7 @@ pub fn wait(policy: Policy, run: &RunOptions, inside: Option<&JobId>) -> Start {
     };
     let mut plan = Plan { needs, until, window: choice.best, fetched_at: forecast.fetched_at() };
     if !run.args.quiet {
+        forecast.failures.iter().for_each(|failure| complain(failure));
         // A closed standard error is nobody's failure.
         _ = io::stderr().write_all(forecast.explain(&choice, &plan).as_bytes());
     }
@@ -104,6 +105,8 @@ pub fn wait(policy: Policy, run: &RunOptions, inside: Option<&JobId>) -> Start {
 struct Forecast {
     facts: Vec<IntensityFact>,
     attribution: String,
+    /// The feeds that were asked before, and why they did not answer.
+    failures: Vec<String>,
 }
 
 /// Asks the chain.
@@ -115,12 +118,13 @@ fn ask(options: &Options) -> Result<Forecast, String> {
     let answer =
         chain::answer(&options.grid, options.zone.as_deref(), Want::Forecast, &environment);
     let answer = wait_for(answer).map_err(|failure| failure.message)?;
+    let failures = answer.failures.iter().map(|(feed, error)| format!("{feed}: {error}"));
+    let failures: Vec<String> = failures.collect();
     if answer.facts.is_empty() {
-        let failures = answer.failures.iter().map(|(feed, error)| format!("{feed}: {error}"));
-        let why: Vec<String> = failures.chain(answer.note).collect();
+        let why: Vec<String> = failures.into_iter().chain(answer.note).collect();
         return Err(format!("there is no forecast: {}", why.join("; ")));
     }
-    Ok(Forecast { facts: answer.facts, attribution: answer.attribution })
+    Ok(Forecast { facts: answer.facts, attribution: answer.attribution, failures })
 }
 
 impl Forecast {
@@ -308,7 +312,8 @@ mod tests {
     fn the_choice_is_told_with_its_figures_its_source_and_its_credit() {
         let facts = forecast(0, &[200, 150, 100, 120, 90]);
         let (choice, plan) = plan(&facts, 0, 4);
-        let forecast = Forecast { facts, attribution: "NESO, CC BY 4.0".into() };
+        let forecast =
+            Forecast { facts, attribution: "NESO, CC BY 4.0".into(), failures: Vec::new() };
         let text = forecast.explain(&choice, &plan);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
