@@ -29,8 +29,13 @@ use crate::units::BootTime;
 
 use super::RunOptions;
 
-/// Between two looks at the forecast: the shortest step of most feeds.
+/// Between two looks at the forecast at least: the step of most feeds.
 const ASK_AGAIN: Duration = Duration::from_secs(1_800);
+/// And at most so much longer, so that jobs that wait together do not ask together.
+const SPREAD_SECONDS: u64 = 300;
+/// So shortly before the start nobody is asked: a feed that does not answer would
+/// delay the job.
+const LAST_ASK: Duration = Duration::from_secs(120);
 /// The longest sleep: the system's clock may be set, or the system suspended, meanwhile.
 const SLICE: Duration = Duration::from_secs(10);
 /// The same where the time left is shown.
@@ -199,7 +204,8 @@ impl Plan {
     /// Sleeps until the window begins, asking for the forecast again meanwhile.
     fn sit_out(&mut self, options: &Options, quiet: bool) {
         let shown = !quiet && io::stderr().is_terminal();
-        let mut ask_at = clock::now().plus(ASK_AGAIN);
+        let pause = pause(std::process::id());
+        let mut ask_at = clock::now().plus(pause);
         loop {
             let left = self.window.from.duration_since(clock::wall());
             let Ok(left) = Duration::try_from(left) else { break };
@@ -207,9 +213,11 @@ impl Plan {
                 break;
             }
             if clock::now() >= ask_at {
-                ask_at = clock::now().plus(ASK_AGAIN);
-                self.ask_again(options, quiet);
-                continue;
+                ask_at = clock::now().plus(pause);
+                if left > LAST_ASK {
+                    self.ask_again(options, quiet);
+                    continue;
+                }
             }
             if shown {
                 let time = text::duration(left.as_secs_f64().ceil());
@@ -252,6 +260,11 @@ impl Plan {
         self.fetched_at = facts.first().map_or(self.fetched_at, |fact| fact.fetched_at);
         moved
     }
+}
+
+/// Between two looks at the forecast, for a process of this number.
+fn pause(process: u32) -> Duration {
+    ASK_AGAIN + Duration::from_secs(u64::from(process) % SPREAD_SECONDS)
 }
 
 /// How long to sleep at a stretch.
@@ -342,5 +355,8 @@ mod tests {
         check(300, 104, false, 4);
         check(300, 200, false, 10);
         check(300, 200, true, 1);
+        // Jobs that wait together ask within five minutes, not at once.
+        let minutes = [0, 299, 300, 4_000_001].map(|process| pause(process).as_secs() / 60);
+        assert_eq!(minutes, [30, 34, 30, 31]);
     }
 }
