@@ -279,6 +279,7 @@ fn start(roots: &Roots, burn: &mut Burn) -> CpuClaim {
         pue_thousandths: None,
         parent: None,
         reserved_cores: 1,
+        timing: None,
     };
     let claim = CpuClaim::start(roots, &job, &mut table).unwrap();
     assert!(claim.contains(pid) && claim.alive().unwrap());

@@ -159,6 +159,7 @@ impl Worker {
             pue_thousandths: None,
             parent: None,
             reserved_cores: 1,
+            timing: None,
         };
         let (reply, started) = oneshot::channel();
         engine.send(Order::Start(Box::new(spec), reply)).expect("a running engine");

@@ -8,6 +8,8 @@
 //! `average` facts count: a marginal figure is for decisions, not for inventories
 //! (GHG Protocol, Scope 2). Formulas and their test oracle: `docs/carbon.md`.
 
+pub mod cooling;
+
 use std::cmp::Reverse;
 
 use crate::ledger::{IntensityFact, IntensityKind, IntervalEnergy};
@@ -100,6 +102,16 @@ pub fn operational<'a>(
         }
     }
     result
+}
+
+/// The same energies in the same course, so many microseconds later (negative: earlier).
+pub fn shifted(intervals: &[IntervalEnergy], microseconds: i64) -> Vec<IntervalEnergy> {
+    let shift = |interval: &IntervalEnergy| IntervalEnergy {
+        from_microseconds: interval.from_microseconds.saturating_add(microseconds),
+        to_microseconds: interval.to_microseconds.saturating_add(microseconds),
+        energy: interval.energy,
+    };
+    intervals.iter().map(shift).collect()
 }
 
 impl<'a> Operational<'a> {

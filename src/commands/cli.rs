@@ -5,6 +5,9 @@
 //! `config::keys`, where they are declared once for flag, environment and file.
 //! The others stand here. Parsing touches nothing of the system.
 
+mod whatif;
+mod when;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -14,7 +17,11 @@ use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory, Parser, Subcommand,
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::keys::{Form, KEYS};
+use crate::jobs::timing::Policy;
 use crate::jobs::{JobId, JobState};
+
+pub use whatif::WhatifArgs;
+pub use when::check as check_when;
 
 /// Books every joule of a training server to the job that used it.
 #[derive(Debug, Parser)]
@@ -45,6 +52,8 @@ pub enum Command {
     Jobs(JobsArgs),
     /// Show one job in full
     Show(ShowArgs),
+    /// What a job would have emitted elsewhere, at another time, or in a better building
+    Whatif(WhatifArgs),
     /// End a running job: SIGTERM to all its processes
     End {
         /// The job's id
@@ -117,6 +126,7 @@ pub enum GpuAction {
 /// `aimeter run`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  aimeter run -- python train.py\n  \
+    aimeter run --when greenest --within 12h --needs 3h -- python train.py\n  \
     aimeter run --project vision --json record.json -- torchrun --nproc-per-node 8 train.py")]
 pub struct RunArgs {
     /// Name of the job [default: the command's file name]
@@ -144,6 +154,16 @@ pub struct RunArgs {
     /// Print no summary
     #[arg(long, short, env = "AIMETER_QUIET", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, hide_env_values = true)]
     pub quiet: bool,
+    /// Wait for the best time of the forecast: greenest (least mean carbon intensity). Without a
+    /// forecast it starts at once, and says so
+    #[arg(long, env = "AIMETER_WHEN", value_name = "POLICY", value_parser = when::policy, hide_env_values = true)]
+    pub when: Option<Policy>,
+    /// With --when: the hours that the job needs are to lie within this time from now
+    #[arg(long, env = "AIMETER_WITHIN", value_name = "TIME", default_value = "12h", value_parser = when::time, hide_env_values = true)]
+    pub within: SignedDuration,
+    /// With --when: how long the job is expected to run
+    #[arg(long, env = "AIMETER_NEEDS", value_name = "TIME", default_value = "1h", value_parser = when::time, hide_env_values = true)]
+    pub needs: SignedDuration,
     /// Write the job's record to this file (- for standard output)
     #[arg(long, env = "AIMETER_JSON", value_name = "FILE", hide_env_values = true)]
     pub json: Option<PathBuf>,

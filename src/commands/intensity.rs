@@ -179,7 +179,7 @@ pub fn quality(fact: &IntensityFact) -> &'static str {
     }
 }
 
-fn minute(time: Timestamp) -> String {
+pub(super) fn minute(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%MZ").to_string()
 }
 
@@ -199,7 +199,7 @@ fn span(facts: &[IntensityFact]) -> String {
 
 /// One character a part of the time, from the least to the most; a part without
 /// any figure stays blank.
-fn chart(facts: &[IntensityFact]) -> String {
+pub(super) fn chart(facts: &[IntensityFact]) -> String {
     let (Some(first), Some(last)) = (facts.first(), facts.last()) else { return String::new() };
     let seconds = |time: Timestamp| time.as_second();
     let start = seconds(first.from);

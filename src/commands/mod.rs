@@ -20,8 +20,10 @@ pub mod sensors;
 pub mod show;
 pub mod start;
 pub mod systemd;
+pub mod whatif;
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -34,8 +36,8 @@ use crate::engine;
 use crate::jobs::JobId;
 use crate::ledger::JobReport;
 use crate::ledger::query::{Filter, Reader};
-use crate::record::host;
 use crate::record::summary::Style;
+use crate::record::{build, host};
 use crate::server::client::{Client, ClientError};
 use cli::{Cli, Command};
 use exit::{Code, Failure};
@@ -85,6 +87,7 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
             other => (other?, None),
         };
         let labels = cli::labels(&args, sub).map_err(|what| Failure::new(Code::Usage, what))?;
+        cli::check_when(&args, sub).map_err(|what| Failure::new(Code::Usage, what))?;
         return run::run(run::RunOptions { args, labels, options, config_problem });
     }
     let out: &mut dyn Write = &mut io::stdout().lock();
@@ -103,6 +106,7 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         Command::Daemon => return daemon::run(options, &|| resolve(file.clone())),
         Command::Jobs(args) => list_jobs(args, &options, out)?,
         Command::Show(args) => show_job(args, &options, out)?,
+        Command::Whatif(args) => what_if(&args, &options, out)?,
         Command::End { job } => end::run(&job, &options)?,
         Command::Sensors(args) => sensors::run(&args, &options, &start::sensor_list, out)?,
         Command::Intensity(args) => intensity::run(&args, &options, out)?,
@@ -151,13 +155,33 @@ fn show_job(args: cli::ShowArgs, options: &Options, out: &mut dyn Write) -> Resu
     let load = |job: &JobId| load_job(job, options);
     let facts = |report: &JobReport| vec![start::intensity_fact(report.job.zone.as_deref())];
     let host = host::gather(&options.roots);
-    show::show(&show, &host, load, facts, out).map_err(|error| match error.downcast::<Failure>() {
+    show::show(&show, &host, load, facts, out).map_err(as_failure)
+}
+
+/// Shows what a job of the daemon, the ledger or a record's file would have emitted.
+fn what_if(args: &cli::WhatifArgs, options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
+    let is_file = args.job.contains('/') || args.job.ends_with(".json");
+    let base = if is_file {
+        whatif::Base::of_file(Path::new(&args.job))?
+    } else {
+        let job: JobId =
+            args.job.parse().map_err(|error| Failure::new(Code::Usage, format!("{error}")))?;
+        let report = load_job(&job, options).map_err(as_failure)?;
+        let facts = [start::intensity_fact(report.job.zone.as_deref())];
+        whatif::Base::of_report(&report, build(&report, &host::gather(&options.roots), &facts))
+    };
+    whatif::run(args, &base, options, out)
+}
+
+/// What an error stands for: a command's own failure, a closed output, or a surprise.
+fn as_failure(error: anyhow::Error) -> Failure {
+    match error.downcast::<Failure>() {
         Ok(failure) => failure,
         Err(error) => match error.downcast::<io::Error>() {
             Ok(error) => Failure::of_output(error),
             Err(error) => error.into(),
         },
-    })
+    }
 }
 
 fn load_job(job: &JobId, options: &Options) -> anyhow::Result<JobReport> {

@@ -26,7 +26,8 @@ pub fn cli() -> String {
     }
     text.push_str(
         "\n`aimeter run` ends with the command's own exit code, whatever that is, or dies of the same\n\
-         signal (a shell shows 128 + n). Error messages are one line on standard error; standard\n\
+         signal (a shell shows 128 + n). Interrupted while it waits (`--when`), it dies of that signal\n\
+         and has run nothing. Error messages are one line on standard error; standard\n\
          output is data. A reader of standard output that goes away is no error. `NO_COLOR` is\n\
          honoured.\n\n\
          A job's processes inherit the environment, so that `AIMETER_…` variables of the user hold\n\

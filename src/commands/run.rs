@@ -9,6 +9,7 @@
 mod identity;
 mod meter;
 mod output;
+mod when;
 
 use std::os::fd::AsFd;
 use std::process::ExitCode;
@@ -17,11 +18,12 @@ use super::cli::{GpuChoice, RunArgs};
 use super::exit::{Code, Failure};
 use crate::config::{Options, Origin};
 use crate::jobs::cgroup::Cradle;
-use crate::jobs::{Exit, GpuRequest, JobSpec};
+use crate::jobs::{Exit, GpuRequest, JobSpec, Timing};
 use crate::wrapper::{self, Launch, Outcome, WrapperError};
 
 use identity::Identity;
 use meter::Meter;
+use when::Start;
 
 /// All that `aimeter run` was told, checked.
 #[derive(Debug)]
@@ -69,11 +71,22 @@ impl From<WrapperError> for Stopped {
 /// Runs the command with metering around it.
 fn metered(run: &RunOptions) -> Result<Outcome, Stopped> {
     let identity = Identity::from_environment(|name| std::env::var(name).ok());
+    let launch = Launch {
+        command: run.args.command.clone(),
+        environment: identity.variables().map(|(k, v)| (k.into(), v.into())).collect(),
+    };
+    let start = match run.args.when {
+        Some(policy) => {
+            wrapper::look_for(&launch)?;
+            when::wait(policy, run, identity.inside.as_ref())
+        }
+        None => Start::default(),
+    };
     // Ranks share one cgroup, which the first one's meter makes.
     let cradle =
         if identity.shared { None } else { Cradle::make(&run.options.roots, &identity.job).ok() };
     let mut by_daemon = false;
-    let result = metered_in(run, &identity, cradle.as_ref(), &mut by_daemon);
+    let result = metered_in(run, &identity, &launch, start, cradle.as_ref(), &mut by_daemon);
     // The daemon has still to read it; it removes it after that.
     if let (Some(cradle), false) = (cradle, by_daemon) {
         cradle.remove();
@@ -85,16 +98,15 @@ fn metered(run: &RunOptions) -> Result<Outcome, Stopped> {
 fn metered_in(
     run: &RunOptions,
     identity: &Identity,
+    launch: &Launch,
+    start: Start,
     cradle: Option<&Cradle>,
     by_daemon: &mut bool,
 ) -> Result<Outcome, Stopped> {
-    let launch = Launch {
-        command: run.args.command.clone(),
-        environment: identity.variables().map(|(k, v)| (k.into(), v.into())).collect(),
-    };
-    let paused = wrapper::spawn(&launch, cradle.map(Cradle::as_fd))?;
-    let spec = spec(run, identity, paused.pid());
-    let meter = Meter::start(run, identity, spec).map_err(Stopped::Usage)?;
+    let paused = wrapper::spawn(launch, cradle.map(Cradle::as_fd))?;
+    let spec = spec(run, identity, paused.pid(), start.timing);
+    let mut meter = Meter::start(run, identity, spec).map_err(Stopped::Usage)?;
+    start.remark.into_iter().for_each(|remark| meter.remark(remark));
     *by_daemon = meter.is_daemons();
     // A failed exec shows at the wait; `running` holds signals until the record is out.
     let mut running = match paused.release() {
@@ -118,7 +130,7 @@ fn cancelled(meter: Meter, error: WrapperError) -> Stopped {
 }
 
 /// The job as the meter is told of it.
-fn spec(run: &RunOptions, identity: &Identity, pid: i32) -> JobSpec {
+fn spec(run: &RunOptions, identity: &Identity, pid: i32, timing: Option<Timing>) -> JobSpec {
     let command: Vec<String> =
         run.args.command.iter().map(|part| part.to_string_lossy().into_owned()).collect();
     let uid = rustix::process::getuid().as_raw();
@@ -140,6 +152,7 @@ fn spec(run: &RunOptions, identity: &Identity, pid: i32) -> JobSpec {
         pue_thousandths: options.pue_thousandths.filter(|_| set("pue")),
         parent: identity.inside.clone(),
         reserved_cores: reserved_cores(),
+        timing: timing.map(Box::new),
         command,
     }
 }

@@ -12,6 +12,7 @@ pub mod feeds;
 pub mod http;
 pub mod secret;
 pub mod table;
+pub mod window;
 
 use jiff::Timestamp;
 

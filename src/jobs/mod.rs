@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod cpu;
 pub mod gpus;
 pub mod processes;
+pub mod timing;
 pub mod tree;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::units::BootTime;
+
+pub use timing::Timing;
 
 /// A job's id: a ULID of ours, or what the user set as `AIMETER_JOB_ID`:
 /// 1 to 64 characters of `A-Z a-z 0-9 . _ -`, not starting with a dot.
@@ -123,6 +126,9 @@ pub struct JobSpec {
     pub parent: Option<JobId>,
     /// Cores the job may use (its affinity), for the policy `reserved`.
     pub reserved_cores: u32,
+    /// How the moment of its start was chosen; `None`: it began when it was told to.
+    #[serde(default)]
+    pub timing: Option<Box<Timing>>,
 }
 
 /// How a job ended.

@@ -54,7 +54,7 @@ const UPSERT_JOB: &str =
     "INSERT INTO job VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
      (SELECT max(key) FROM job WHERE id = ?14 AND key < ?1
       AND (state = 'running' OR uid = ?5 OR ?5 = 0)),
-     ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)
+     ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)
      ON CONFLICT (key) DO UPDATE SET name = excluded.name, user = excluded.user,
      uid = excluded.uid, project = excluded.project, labels = excluded.labels,
      command = excluded.command, pid = excluded.pid, wrapper_pid = excluded.wrapper_pid,
@@ -64,7 +64,8 @@ const UPSERT_JOB: &str =
      state = excluded.state, exit = excluded.exit, exit_value = excluded.exit_value,
      started_ns = excluded.started_ns, started_at_ns = excluded.started_at_ns,
      ended_ns = excluded.ended_ns, duration_ns = excluded.duration_ns, boot = excluded.boot,
-     claim = excluded.claim, zone = excluded.zone, pue_thousandths = excluded.pue_thousandths";
+     claim = excluded.claim, zone = excluded.zone, pue_thousandths = excluded.pue_thousandths,
+     timing = excluded.timing";
 const UPSERT_SHARE: &str = "INSERT INTO share VALUES (?1, ?2, ?3)
      ON CONFLICT (job, domain) DO UPDATE SET moved_uj = excluded.moved_uj";
 const INSERT_BEFORE: &str = "INSERT INTO before VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
@@ -322,6 +323,7 @@ impl<'c> Applier<'c> {
             row.claim,
             row.zone,
             row.pue_thousandths,
+            spec.timing.as_ref().map(to_json).transpose()?,
         ];
         refused.row(Ok(values), &mut *self.connection.prepare_cached(UPSERT_JOB)?).map(drop)
     }

@@ -29,7 +29,7 @@ pub const JOB: &str = "job.key, job.id, job.name, job.user, job.uid, job.project
      job.command, job.pid, job.wrapper_pid, job.gpus, job.asked_zone, job.asked_pue_thousandths, \
      job.parent, job.reserved_cores, job.origin, job.state, job.exit, job.exit_value, \
      job.started_ns, job.started_at_ns, job.ended_ns, job.duration_ns, job.boot, job.claim, \
-     job.zone, job.pue_thousandths";
+     job.zone, job.pue_thousandths, job.timing";
 
 /// The columns that [`line`] reads.
 pub const LINE: &str = "job, domain, from_us, to_us, energy_uj, edge_uj, split_uj, gap_uj, \
@@ -149,6 +149,7 @@ pub fn job(row: &Row<'_>) -> Result<JobRow> {
 
 fn spec(row: &Row<'_>) -> Result<JobSpec> {
     let parent: Option<String> = row.get(13)?;
+    let timing: Option<String> = row.get(27)?;
     Ok(JobSpec {
         id: job_id(1, row.get(1)?)?,
         name: row.get(2)?,
@@ -164,6 +165,7 @@ fn spec(row: &Row<'_>) -> Result<JobSpec> {
         pue_thousandths: row.get(12)?,
         parent: parent.map(|text| job_id(13, text)).transpose()?,
         reserved_cores: row.get(14)?,
+        timing: timing.map(|_| json(row, 27)).transpose()?,
     })
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::uncertainty::{gain_percent_of_sum, of_domain, of_sum, split_by_cpu_time};
 use super::{
     DomainPart, EmissionsPart, EnergyPart, GpuPart, HostPart, IntensityPart, IntensityUse, JobPart,
-    PuePart, QualityPart, Record, SCHEMA, text,
+    PuePart, QualityPart, Record, SCHEMA, text, timing,
 };
 use crate::carbon::{Operational, Use, operational};
 use crate::grid;
@@ -31,7 +31,8 @@ pub fn build(report: &JobReport, host: &HostPart, facts: &[IntensityFact]) -> Re
     let pue = report.job.pue_thousandths.unwrap_or(1_000);
     let carbon = operational(&report.intervals, &zone_facts, pue);
     let nothing_used = counted.iter().all(|one| one.amount.energy == Energy::ZERO);
-    let emissions = emissions_part(&carbon, !counted.is_empty(), nothing_used);
+    let mut emissions = emissions_part(&carbon, !counted.is_empty(), nothing_used);
+    emissions.timing = timing::part(report, &zone_facts, &carbon);
     Record {
         schema: SCHEMA.to_owned(),
         job: job_part(&report.job),
@@ -171,6 +172,7 @@ fn emissions_part(carbon: &Operational, known: bool, nothing_used: bool) -> Emis
         operational_grams,
         embodied_grams: None,
         intensity: if known { intensity_part(carbon) } else { None },
+        timing: None,
     }
 }
 
@@ -242,7 +244,7 @@ fn longest_gap(counted: &[&DomainReport]) -> f64 {
 }
 
 /// RFC 3339 in UTC with milliseconds.
-fn rfc3339(moment: Timestamp) -> String {
+pub(super) fn rfc3339(moment: Timestamp) -> String {
     format!("{moment:.3}")
 }
 
@@ -251,6 +253,6 @@ fn microjoules(joules: f64) -> f64 {
     (joules * 1e6).round() / 1e6
 }
 
-fn hundredths(percent: f64) -> f64 {
+pub(super) fn hundredths(percent: f64) -> f64 {
     (percent * 100.0).round() / 100.0
 }

@@ -10,6 +10,7 @@ mod build;
 pub mod host;
 pub mod summary;
 pub mod text;
+mod timing;
 pub mod uncertainty;
 mod version;
 
@@ -170,6 +171,45 @@ pub struct EmissionsPart {
     pub embodied_grams: Option<f64>,
     /// The grid.
     pub intensity: Option<IntensityPart>,
+    /// How its start was chosen; null: it began when it was told to.
+    #[serde(default)]
+    pub timing: Option<TimingPart>,
+}
+
+/// The choice of a job's start, what was expected of it and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimingPart {
+    /// `greenest`.
+    pub policy: String,
+    /// When the user asked, RFC 3339, UTC.
+    pub asked_at: String,
+    /// How long it waited, seconds.
+    pub waited_seconds: f64,
+    /// The chosen window, RFC 3339, UTC.
+    pub window_from: String,
+    /// Its end.
+    pub window_to: String,
+    /// Mean of a window as long from `asked_at` on, as then forecast.
+    pub expected_at_once_grams_per_kwh: f64,
+    /// Mean of the chosen window, as forecast.
+    pub expected_window_grams_per_kwh: f64,
+    /// How much less that is, in percent; negative: more.
+    pub expected_saving_percent: f64,
+    /// The zone of the forecast.
+    pub zone: String,
+    /// `average` or `marginal`.
+    pub signal: String,
+    /// `direct` or `lifecycle`.
+    pub boundary: String,
+    /// Whose forecast.
+    pub source: String,
+    /// When the forecast of the chosen window was fetched, RFC 3339, UTC.
+    pub forecast_fetched_at: String,
+    /// Mean of the same energy begun at `asked_at`, by facts that are no forecast;
+    /// null where there are none (yet).
+    pub at_once_grams_per_kwh: Option<f64>,
+    /// How much less the job's own mean is than that, in percent; negative: more.
+    pub realised_saving_percent: Option<f64>,
 }
 
 /// Carbon intensity over the job.

@@ -32,6 +32,7 @@ pub fn summary(record: &Record, style: Style) -> String {
     let mut lines = energy_lines(record);
     lines.extend(facility_line(record));
     lines.extend(emissions_line(record));
+    lines.extend(timing_line(record));
     lines.push(Line::text("job", &record.job.id));
     lines.extend(quality_lines(record));
     let mut out = paint(&title(record), Some(BOLD), style);
@@ -173,6 +174,33 @@ fn intensity_text(intensity: &IntensityPart) -> String {
     let open = if open { "; not final" } else { "" };
     let boundary = if boundary == "mixed" { "direct and lifecycle mixed" } else { boundary };
     format!("{zone} {grams} g/kWh ({signal}, {boundary}), {}{open}", sources.join(", "))
+}
+
+fn timing_line(record: &Record) -> Option<Line> {
+    let timing = record.emissions.timing.as_ref()?;
+    let source = text::line(&timing.source);
+    if timing.waited_seconds == 0.0 {
+        let text = format!("not at all: no time was better by {source}'s forecast");
+        return Some(Line::text("waited", &text));
+    }
+    let came = match timing.realised_saving_percent {
+        Some(percent) => format!("in fact {}", saving_text(percent)),
+        None => "what came of it is not known yet".to_owned(),
+    };
+    let text = format!(
+        "{} for {} instead of {} g/kWh, {} by {source}'s forecast; {came}",
+        text::duration(timing.waited_seconds),
+        text::number(timing.expected_window_grams_per_kwh),
+        text::number(timing.expected_at_once_grams_per_kwh),
+        saving_text(timing.expected_saving_percent),
+    );
+    Some(Line::text("waited", &text))
+}
+
+/// `7.6 % less`, `1.2 % more`.
+fn saving_text(percent: f64) -> String {
+    let word = if percent < 0.0 { "more" } else { "less" };
+    format!("{} {word}", text::percent(percent.abs()))
 }
 
 fn source_text(part: &IntensityUse) -> String {

@@ -12,6 +12,7 @@ use std::ptr;
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::unistd::{AccessFlags, access};
 
 use super::{Launch, WrapperError};
 
@@ -93,6 +94,18 @@ impl Image {
         }
         if denied { Errno::EACCES } else { reason }
     }
+}
+
+/// Looks for the command as an exec would, before a long wait for its start.
+///
+/// # Errors
+/// [`WrapperError::NotFound`] where no file of that name is there, or
+/// [`WrapperError::Unpassable`]. A file may be there and still not run.
+pub fn look_for(launch: &Launch) -> Result<(), WrapperError> {
+    let image = Image::new(launch)?;
+    let is_there = |path: &CString| access(path.as_c_str(), AccessFlags::F_OK).is_ok();
+    let found = image.candidates.iter().any(is_there);
+    if found { Ok(()) } else { Err(refusal(launch, Errno::ENOENT)) }
 }
 
 /// The command's failure to start, as the user shall read it.

@@ -30,6 +30,7 @@ use crate::jobs::Exit;
 use crate::units::BootTime;
 
 pub use exit::exit_like;
+pub use image::look_for;
 pub use running::Running;
 pub use spawn::{Paused, spawn};
 

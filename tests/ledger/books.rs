@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 
-use aimeter::jobs::{Exit, JobState};
+use aimeter::jobs::timing::Policy;
+use aimeter::jobs::{Exit, JobState, Timing};
 use aimeter::ledger::query::{Filter, Reader};
 use aimeter::ledger::{
     Batch, DomainKey, Event, IntensityFact, IntensityKind, IntervalEnergy, JobKey,
@@ -223,6 +224,34 @@ fn totals_of_a_period_hold_what_jobs_and_nobody_used() {
     assert_eq!(figures(0, 900), (uj(11_111), uj(111)));
     assert_eq!(figures(300, 600), (uj(10_010), uj(10)));
     assert_eq!(figures(600, 900), (uj(100), uj(100)));
+}
+
+#[test]
+fn how_a_start_was_chosen_is_kept_with_the_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut chosen = job(1, "a", None);
+    chosen.spec.timing = Some(Box::new(Timing {
+        policy: Policy::Greenest,
+        asked_at: at(-7_200),
+        waited_milliseconds: 7_200_001,
+        window_from: at(0),
+        window_to: at(3_600),
+        expected_at_once: Intensity::from_milligrams_per_kwh(241_000),
+        expected_window: Intensity::from_milligrams_per_kwh(203_000),
+        zone: "GB".to_owned(),
+        signal: "marginal".to_owned(),
+        boundary: "direct".to_owned(),
+        source: "file".to_owned(),
+        fetched_at: at(-1_800),
+    }));
+    write(folder.path(), vec![job_event(&chosen), job_event(&job(2, "b", None))], vec![]);
+    let (writer, found) = open(folder.path());
+    assert_eq!(found.running[0].row, chosen);
+    writer.close().unwrap();
+    let reader = Reader::open(folder.path()).unwrap();
+    let rows: Vec<_> =
+        reader.jobs(&Filter::default()).unwrap().into_iter().map(|job| job.row).collect();
+    assert_eq!(rows, [job(2, "b", None), chosen]);
 }
 
 #[test]

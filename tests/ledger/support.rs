@@ -69,6 +69,7 @@ pub fn job(key: i64, id: &str, parent: Option<&str>) -> JobRow {
             pue_thousandths: Some(1_200),
             parent: parent.map(|id| id.parse().unwrap()),
             reserved_cores: 8,
+            timing: None,
         },
         origin: "run".to_owned(),
         state: JobState::Running,

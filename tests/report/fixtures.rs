@@ -62,6 +62,7 @@ fn spec() -> JobSpec {
         pue_thousandths: None,
         parent: None,
         reserved_cores: 8,
+        timing: None,
     }
 }
 

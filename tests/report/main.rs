@@ -6,3 +6,4 @@ mod fixtures;
 mod shape;
 mod showing;
 mod summary;
+mod timing;

@@ -174,6 +174,7 @@ pub fn record_of(report: &JobReport) -> Record {
             operational_grams: None,
             embodied_grams: None,
             intensity: None,
+            timing: None,
         },
         quality: QualityPart::default(),
     }
@@ -195,6 +196,7 @@ pub fn spec(id: &str, pid: i32) -> JobSpec {
         pue_thousandths: None,
         parent: None,
         reserved_cores: 1,
+        timing: None,
     }
 }
 

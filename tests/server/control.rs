@@ -8,10 +8,11 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command as Process;
 
-use aimeter::jobs::{Exit, JobId};
+use aimeter::jobs::timing::Policy;
+use aimeter::jobs::{Exit, JobId, Timing};
 use aimeter::server::client::{Client, ClientError};
 use aimeter::server::protocol::MAX_LINE;
-use aimeter::units::BootTime;
+use aimeter::units::{BootTime, Intensity};
 
 use super::bench::*;
 
@@ -115,6 +116,23 @@ fn projects_that_would_swell_metrics_and_dead_processes_are_refused() {
     let mut long = spec("long", own_pid());
     long.project = Some("x".repeat(129));
     assert_eq!(code(bench.client().start(&long, WAIT)), "invalid");
+    let now = aimeter::clock::wall();
+    let mut told = spec("told", own_pid());
+    told.timing = Some(Box::new(Timing {
+        policy: Policy::Greenest,
+        asked_at: now,
+        waited_milliseconds: 1,
+        window_from: now,
+        window_to: now,
+        expected_at_once: Intensity::from_milligrams_per_kwh(2),
+        expected_window: Intensity::from_milligrams_per_kwh(1),
+        zone: "GB".into(),
+        signal: "average".into(),
+        boundary: "direct".into(),
+        source: "x".repeat(129),
+        fetched_at: now,
+    }));
+    assert_eq!(code(bench.client().start(&told, WAIT)), "invalid");
     let mut ended = Process::new("true").spawn().unwrap();
     ended.wait().unwrap();
     assert_eq!(code(bench.client().start(&spec("dead", ended.id() as i32), WAIT)), "failed");

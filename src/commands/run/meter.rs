@@ -99,6 +99,11 @@ impl Meter {
         Ok(meter)
     }
 
+    /// Something else that the user should know.
+    pub fn remark(&mut self, remark: String) {
+        self.remarks.push(remark);
+    }
+
     /// Whether another process meters: the daemon, or a fellow rank.
     pub fn is_daemons(&self) -> bool {
         matches!(self.by, By::Client { .. })

@@ -139,6 +139,14 @@ fn check_names(spec: &JobSpec) -> Result<(), Refused> {
             )));
         }
     }
+    let timing = spec
+        .timing
+        .iter()
+        .flat_map(|timing| [&timing.zone, &timing.signal, &timing.boundary, &timing.source]);
+    if timing.clone().any(|text| text.len() > MAX_NAME) {
+        let message = format!("the choice of its start has a text of more than {MAX_NAME} bytes");
+        return Err(Refused::Invalid(message));
+    }
     let long = |(key, value): (&String, &String)| key.len().max(value.len()) > 4 * MAX_NAME;
     if spec.labels.len() > MAX_LABELS || spec.labels.iter().any(long) {
         return Err(Refused::Invalid(format!(
