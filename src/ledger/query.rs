@@ -16,8 +16,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Result, params_from_ite
 use super::rows;
 use super::schema::{self, FILE_NAME, LedgerError, with_suffix};
 use super::{
-    Amount, Booking, DomainKey, DomainReport, IntensityFact, IntervalEnergy, JobKey, JobReport,
-    JobRow, Uncertainty,
+    Amount, Booking, DomainKey, DomainReport, Held, IntensityFact, IntervalEnergy, JobKey,
+    JobReport, JobRow, PueFact, Uncertainty,
 };
 use crate::jobs::{JobId, JobState};
 use crate::sensors::{Domain, Kind, Method, Missing};
@@ -68,6 +68,8 @@ pub struct JobSummary {
     pub estimated: [Option<Energy>; Kind::ALL.len()],
     /// Whether any counted domain has a sensor.
     pub measured: bool,
+    /// What it held.
+    pub held: Held,
 }
 
 impl JobSummary {
@@ -289,8 +291,10 @@ pub(super) fn summarize(connection: &Connection, row: JobRow) -> Result<JobSumma
          JOIN domain ON domain.key = part.domain"
     );
     let none = [None; Kind::ALL.len()];
+    let held = held(connection, row.key)?;
+    let (overlapping, estimated) = (none, none);
     let mut summary =
-        JobSummary { energy: none, overlapping: none, estimated: none, measured: false, row };
+        JobSummary { energy: none, overlapping, estimated, measured: false, held, row };
     let mut statement = connection.prepare_cached(&sql)?;
     let mut found = statement.query([summary.row.key.0])?;
     while let Some(row) = found.next()? {
@@ -344,6 +348,8 @@ fn report(connection: &Connection, id: &JobId) -> Result<Option<JobReport>> {
         intervals: intervals.into_iter().map(interval).collect(),
         missing: missing(connection, job.key)?,
         notes: notes(connection, job.key)?,
+        pue: pue_facts(connection, job.started, job.ended)?,
+        held: held(connection, job.key)?,
         job,
     }))
 }
@@ -433,6 +439,37 @@ fn notes(connection: &Connection, job: JobKey) -> Result<Vec<String>> {
     connection
         .prepare("SELECT text FROM note WHERE job = ? ORDER BY seq")?
         .query_map([job.0], |row| row.get(0))?
+        .collect()
+}
+
+/// What a job and all nested in it held.
+fn held(connection: &Connection, job: JobKey) -> Result<Held> {
+    let sql = format!(
+        "{FAMILY} SELECT domain.device, held.held_us FROM family CROSS JOIN held
+         ON held.job = family.key LEFT JOIN domain ON domain.key = held.domain"
+    );
+    let mut held = Held::default();
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut found = statement.query([job.0])?;
+    while let Some(row) = found.next()? {
+        held.add(row.get::<_, Option<String>>(0)?.as_deref(), rows::unsigned(row, 1)?);
+    }
+    Ok(held)
+}
+
+/// The PUE from a moment (the fact that holds then included) to another, or for good.
+pub(super) fn pue_facts(
+    connection: &Connection,
+    since: Timestamp,
+    until: Option<Timestamp>,
+) -> Result<Vec<PueFact>> {
+    let until = until.map_or(i64::MAX, Timestamp::as_microsecond);
+    connection
+        .prepare_cached(
+            "SELECT from_us, thousandths, source FROM pue WHERE from_us < ?2 AND from_us >=
+             ifnull((SELECT max(from_us) FROM pue WHERE from_us <= ?1), ?1) ORDER BY from_us",
+        )?
+        .query_map((since.as_microsecond(), until), rows::pue)?
         .collect()
 }
 
