@@ -8,7 +8,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use aimeter::carbon::embodied::{Embodied, EmbodiedSettings};
+use aimeter::carbon::embodied::{Embodied, EmbodiedSettings, figures};
 use aimeter::carbon::operational;
 use aimeter::ledger::{Held, HeldGpu, IntensityFact, IntensityKind, IntervalEnergy};
 use aimeter::units::{Energy, Intensity, MICROJOULES_PER_KWH};
@@ -162,6 +162,29 @@ fn bloom_is_50_and_a_half_tonnes_from_its_parts() {
     }
     let sum: f64 = parts.iter().sum();
     assert!((sum - 50.5).abs() < 0.05, "{sum}");
+}
+
+/// The table of masses for people has a row for each of the program's.
+#[test]
+fn the_documents_masses_are_the_programs() {
+    let page = include_str!("../docs/carbon.md");
+    let digits = |text: &str| text.replace(',', "");
+    for figure in figures() {
+        let model = match (figure.what.as_str(), figure.model.as_str()) {
+            ("server", _) => "server without its GPUs",
+            (_, "") => "any other GPU",
+            (_, model) => model,
+        };
+        let row = page.lines().find(|line| line.starts_with(&format!("| {model}")));
+        let row = digits(row.unwrap_or_else(|| panic!("no row of {model}")));
+        let hours = figure.lifetime_years * 8_760.0 * figure.utilisation;
+        let hour = figure.kg * 1e3 / hours;
+        let hour = if hour < 10.0 { format!("{hour:.3} g") } else { format!("{hour:.2} g") };
+        let range = format!("{} to {}", figure.low_kg, figure.high_kg);
+        for part in [format!("| {} |", figure.kg), range, hour] {
+            assert!(row.contains(&part), "{model}: {part} is not in {row}");
+        }
+    }
 }
 
 fn table() -> String {

@@ -11,6 +11,7 @@ pub mod carbon;
 pub mod feeds;
 pub mod file;
 pub mod keys;
+mod nearest;
 pub mod reference;
 pub mod value;
 

@@ -7,6 +7,7 @@
 //! that was closed is never changed again; emissions are not stored, they are
 //! derived from bookings and intensity facts.
 
+mod accounts;
 mod apply;
 pub mod books;
 mod outage;

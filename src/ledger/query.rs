@@ -13,11 +13,12 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Result, params_from_iter};
 
+use super::accounts::{held, pue_facts};
 use super::rows;
 use super::schema::{self, FILE_NAME, LedgerError, with_suffix};
 use super::{
     Amount, Booking, DomainKey, DomainReport, Held, IntensityFact, IntervalEnergy, JobKey,
-    JobReport, JobRow, PueFact, Uncertainty,
+    JobReport, JobRow, Uncertainty,
 };
 use crate::jobs::{JobId, JobState};
 use crate::sensors::{Domain, Kind, Method, Missing};
@@ -30,7 +31,7 @@ pub const LIMIT: u32 = 50;
 const BUSY: Duration = Duration::from_secs(2);
 
 /// The job `?1` and all that are nested in it, as the table `family`.
-const FAMILY: &str = "WITH RECURSIVE family (key) AS (
+pub(super) const FAMILY: &str = "WITH RECURSIVE family (key) AS (
      SELECT ?1 UNION SELECT job.key FROM job JOIN family ON job.parent_key = family.key)";
 
 /// Which jobs to list. Everything that is set must hold.
@@ -439,37 +440,6 @@ fn notes(connection: &Connection, job: JobKey) -> Result<Vec<String>> {
     connection
         .prepare("SELECT text FROM note WHERE job = ? ORDER BY seq")?
         .query_map([job.0], |row| row.get(0))?
-        .collect()
-}
-
-/// What a job and all nested in it held.
-fn held(connection: &Connection, job: JobKey) -> Result<Held> {
-    let sql = format!(
-        "{FAMILY} SELECT domain.device, held.held_us FROM family CROSS JOIN held
-         ON held.job = family.key LEFT JOIN domain ON domain.key = held.domain"
-    );
-    let mut held = Held::default();
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut found = statement.query([job.0])?;
-    while let Some(row) = found.next()? {
-        held.add(row.get::<_, Option<String>>(0)?.as_deref(), rows::unsigned(row, 1)?);
-    }
-    Ok(held)
-}
-
-/// The PUE from a moment (the fact that holds then included) to another, or for good.
-pub(super) fn pue_facts(
-    connection: &Connection,
-    since: Timestamp,
-    until: Option<Timestamp>,
-) -> Result<Vec<PueFact>> {
-    let until = until.map_or(i64::MAX, Timestamp::as_microsecond);
-    connection
-        .prepare_cached(
-            "SELECT from_us, thousandths, source FROM pue WHERE from_us < ?2 AND from_us >=
-             ifnull((SELECT max(from_us) FROM pue WHERE from_us <= ?1), ?1) ORDER BY from_us",
-        )?
-        .query_map((since.as_microsecond(), until), rows::pue)?
         .collect()
 }
 

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Result};
 
-use super::query::{JobSummary, pue_facts, summarize};
+use super::accounts::{accounts_held, pue_facts};
+use super::query::{JobSummary, summarize};
 use super::rows;
 use super::{Booking, DomainKey, Held, JobKey, JobRow, PueFact};
 use crate::sensors::{Domain, DomainId, Kind};
@@ -283,22 +284,6 @@ fn accounts(connection: &Connection, column: &str) -> Result<Vec<AccountEnergy>>
         energy,
     };
     Ok(sums.into_iter().map(account).collect())
-}
-
-/// What was held by user or project (`column`).
-fn accounts_held(connection: &Connection, column: &str) -> Result<Vec<(String, Held)>> {
-    let sql = format!(
-        "SELECT job.{column}, domain.device, held.held_us FROM held JOIN job ON job.key = held.job
-         LEFT JOIN domain ON domain.key = held.domain WHERE job.{column} IS NOT NULL"
-    );
-    let mut statement = connection.prepare(&sql)?;
-    let mut found = statement.query([])?;
-    let mut sums: BTreeMap<String, Held> = BTreeMap::new();
-    while let Some(row) = found.next()? {
-        let sum = sums.entry(row.get(0)?).or_default();
-        sum.add(row.get::<_, Option<String>>(1)?.as_deref(), rows::unsigned(row, 2)?);
-    }
-    Ok(sums.into_iter().collect())
 }
 
 fn ended(connection: &Connection, since: Timestamp) -> Result<Vec<JobSummary>> {
