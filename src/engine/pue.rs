@@ -58,7 +58,11 @@ impl Engine {
         self.pue = found;
         self.spread_pue();
         let last = self.pue_facts.last();
-        let from = if last.is_some_and(|last| from <= last.from) { now } else { from };
+        // Facts come in order, also where the wall clock was set back.
+        let from = match last {
+            Some(last) if from <= last.from => now.max(last.from + SignedDuration::from_micros(1)),
+            _ => from,
+        };
         let thousandths = found.map(|pue| pue.thousandths);
         let source = found.map_or("config", |pue| pue.source).to_owned();
         // After a restart the fact in force may be the same.
