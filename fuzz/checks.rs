@@ -20,7 +20,7 @@ use aimeter::server::protocol::Request;
 pub type Check = fn(&[u8]);
 
 /// Every check by its name, which is also its target's and its seeds' folder's.
-pub const ALL: [(&str, Check); 10] = [
+pub const ALL: [(&str, Check); 11] = [
     ("control_request", control_request),
     ("config_file", config_file),
     ("config_values", config_values),
@@ -31,6 +31,7 @@ pub const ALL: [(&str, Check); 10] = [
     ("record_json", record_json),
     ("job_id", job_id),
     ("feed_answer", feed_answer),
+    ("pue_reading", pue_reading),
 ];
 
 /// A line on the control socket: what was understood is written and read alike.
@@ -193,6 +194,18 @@ pub fn job_id(data: &[u8]) {
     assert!((1..=64).contains(&text.len()) && !text.starts_with('.') && !text.contains('/'));
     let json = serde_json::to_string(&id).expect("an id can be written");
     assert_eq!(serde_json::from_str::<JobId>(&json).expect("and read again"), id);
+}
+
+/// A building's document: a plausible PUE, or an error in one line.
+pub fn pue_reading(data: &[u8]) {
+    for pointer in ["", "/pue", "/data/0/pue"] {
+        match aimeter::grid::pue::parse(data, pointer) {
+            Ok(thousandths) => {
+                assert!(aimeter::carbon::pue::PLAUSIBLE.contains(&thousandths), "{thousandths}");
+            }
+            Err(error) => assert!(!error.to_string().contains('\n'), "{error:?}"),
+        }
+    }
 }
 
 /// A feed's answer to the question that the first byte chooses: plausible facts of

@@ -190,6 +190,12 @@ impl Emissions {
         Emissions(u128::from(energy.0) * u128::from(intensity.0) * u128::from(pue_thousandths))
     }
 
+    /// Of holding something for a time in microseconds, at a rate in nanograms CO2e an
+    /// hour: exact in the same unit (µs × ng/h are 3.6e18 to the gram).
+    pub fn of_time(microseconds: u64, nanograms_per_hour: u64) -> Self {
+        Emissions(u128::from(microseconds) * u128::from(nanograms_per_hour))
+    }
+
     /// The sum, held at the largest value instead of overflowing.
     pub fn saturating_add(self, other: Emissions) -> Emissions {
         Emissions(self.0.saturating_add(other.0))
@@ -277,6 +283,11 @@ mod tests {
         let intensity = Intensity::from_milligrams_per_kwh(209_000);
         assert_eq!(Emissions::of(energy, intensity, 1_000).grams(), 209.0);
         assert_eq!(Emissions::of(energy, intensity, 1_200).grams(), 250.8);
+    }
+
+    #[test]
+    fn an_hour_at_a_rate_is_the_rate() {
+        assert_eq!(Emissions::of_time(3_600_000_000, 55_958_456_442).grams(), 55.958_456_442);
     }
 
     #[test]

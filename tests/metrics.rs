@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aimeter::carbon::pue::PueNow;
 use aimeter::engine::snapshot::*;
 use aimeter::export::prometheus::{Exporter, families};
 use aimeter::sensors::{Domain, DomainId, Kind, Method};
@@ -79,6 +80,7 @@ fn job(id: &str, name: &str, project: Option<&str>, running: bool, base: u64) ->
         energy: by_kind,
         node: energy((base + 3) * 1_000_000),
         emissions: grams(base + 4),
+        embodied: grams(base + 6),
         power: Power::from_watts(base + 5),
     }
 }
@@ -86,7 +88,12 @@ fn job(id: &str, name: &str, project: Option<&str>, running: bool, base: u64) ->
 fn account(name: &str, base: u64) -> AccountView {
     let mut by_kind = ByKind::default();
     by_kind[0] = energy(base * 1_000_000);
-    AccountView { name: name.into(), energy: by_kind, emissions: grams(base + 1) }
+    AccountView {
+        name: name.into(),
+        energy: by_kind,
+        emissions: grams(base + 1),
+        embodied: grams(base + 2),
+    }
 }
 
 fn snapshot() -> Snapshot {
@@ -117,6 +124,7 @@ fn snapshot() -> Snapshot {
             grams_per_kwh: 209.5,
             source: "table:2024".into(),
         }),
+        pue: Some(PueNow { thousandths: 1_234, source: "schedule" }),
     }
 }
 

@@ -11,6 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use aimeter::carbon::embodied::EmbodiedSettings;
+use aimeter::carbon::pue::PuePlan;
 use aimeter::clock;
 use aimeter::engine::{self, Command as Order, Handle, Parts, Settings};
 use aimeter::grid;
@@ -118,7 +120,8 @@ fn start(machine: &Machine) -> Handle {
         keep_finished: Duration::from_secs(900),
         idle_policy: Default::default(),
         zone: Some("GB".into()),
-        pue_thousandths: Some(1_200),
+        pue: PuePlan { fixed: Some(1_200), ..PuePlan::default() },
+        embodied: EmbodiedSettings::default(),
         intensity: |zone| grid::fact_for(zone, clock::wall()).fact,
         calibration: Vec::new(),
     };

@@ -9,11 +9,16 @@
 //! (GHG Protocol, Scope 2). Formulas and their test oracle: `docs/carbon.md`.
 
 pub mod cooling;
+pub mod embodied;
+pub mod equivalents;
+pub mod pue;
+pub mod resources;
 
 use std::cmp::Reverse;
 
 use crate::ledger::{IntensityFact, IntensityKind, IntervalEnergy};
 use crate::units::{Emissions, Energy};
+use pue::PueByTime;
 
 /// A stretch of time, half open, and the fact that holds in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,21 +87,25 @@ impl Operational<'_> {
     }
 }
 
-/// Emissions of energies by interval under facts of one zone; PUE in thousandths
-/// (1000: none). Intervals may come in any order.
+/// Emissions of energies by interval under facts of one zone; `pue` by time, or one in
+/// thousandths (1000: none). Intervals may come in any order.
 pub fn operational<'a>(
     intervals: &[IntervalEnergy],
     facts: &'a [IntensityFact],
-    pue_thousandths: u32,
+    pue: impl Into<PueByTime>,
 ) -> Operational<'a> {
+    let pue = pue.into();
     let mut intervals = intervals.to_vec();
     intervals.sort_by_key(|interval| interval.from_microseconds);
     let mut result = Operational::default();
     for interval in &intervals {
         let stretches = choose(facts, interval.from_microseconds, interval.to_microseconds);
+        let stretches = cut(stretches, &pue);
         for (stretch, energy) in stretches.iter().zip(split(interval.energy, &stretches)) {
             match stretch.fact {
-                Some(fact) => result.add(stretch, fact, energy, pue_thousandths),
+                Some(fact) => {
+                    result.add(stretch, fact, energy, pue.at(stretch.from_microseconds));
+                }
                 None => result.uncovered = result.uncovered.saturating_add(energy),
             }
         }
@@ -179,6 +188,19 @@ fn best<'a>(facts: &[&'a IntensityFact], moment: i64) -> Option<&'a IntensityFac
 
 fn span(fact: &IntensityFact) -> (i64, i64) {
     (fact.from.as_microsecond(), fact.to.as_microsecond())
+}
+
+/// Cuts stretches further, where the PUE changes.
+fn cut<'a>(stretches: Vec<Stretch<'a>>, pue: &PueByTime) -> Vec<Stretch<'a>> {
+    let mut parts = Vec::with_capacity(stretches.len());
+    for mut rest in stretches {
+        for change in pue.changes(rest.from_microseconds, rest.to_microseconds) {
+            parts.push(Stretch { to_microseconds: change, ..rest });
+            rest.from_microseconds = change;
+        }
+        parts.push(rest);
+    }
+    parts
 }
 
 /// Splits an interval's energy over its stretches by their time, as for constant

@@ -139,6 +139,23 @@ fn intervals_without_length_or_energy_still_have_a_fact() {
     assert_eq!(operational(&[], &facts, 1_000).mean_grams_per_kwh(), None);
 }
 
+#[test]
+fn a_pue_that_changes_within_an_interval_cuts_it() {
+    let facts = [fact(IntensityKind::Actual, 0, 10 * HOUR, 100)];
+    let row: crate::ledger::PueFact = crate::ledger::PueFact {
+        from: moment(HOUR),
+        thousandths: Some(1_500),
+        source: "file".into(),
+    };
+    let mut pue = PueByTime::from(1_000);
+    pue.add(&row);
+    // A kilowatt-hour in two hours, of which the second has the higher PUE.
+    let result = operational(&[interval(0, 2 * HOUR, MICROJOULES_PER_KWH)], &facts, pue);
+    assert_eq!(result.emissions.grams(), 125.0);
+    assert_eq!(result.uses.len(), 1);
+    assert_eq!(result.uses[0].energy.microjoules(), MICROJOULES_PER_KWH);
+}
+
 proptest! {
     #[test]
     fn a_split_loses_no_microjoule_and_takes_none_twice(

@@ -13,11 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::oneshot;
 
+use crate::carbon::pue::Live;
+use crate::carbon::resources::Accounting;
 use crate::clock;
 use crate::config::{ConfigError, Options};
 use crate::engine::{Command, EngineError, Handle};
@@ -71,6 +74,8 @@ pub fn run(
         signals,
         heartbeat,
         engine: running.engine,
+        pue: running.pue,
+        accounting: running.accounting,
         server,
         systemd: Systemd::new(),
         ready: false,
@@ -104,6 +109,8 @@ struct Daemon {
     signals: Signals,
     heartbeat: Arc<Heartbeat>,
     engine: Handle,
+    pue: Option<Arc<Live>>,
+    accounting: Arc<ArcSwap<Accounting>>,
     server: Server,
     systemd: Systemd,
     ready: bool,
@@ -159,10 +166,13 @@ impl Daemon {
                     tracing::warn!("{key} changed: restart the daemon for it to take effect");
                 }
                 self.level.set(options.log_level);
-                let settings = Box::new(start::settings(&options));
+                let settings = Box::new(start::settings(&options, self.pue.as_deref()));
+                let pue = settings.pue.live.clone();
                 match self.engine.try_send(Command::Reload(settings)) {
                     Ok(()) => {
                         tracing::info!("configuration taken up");
+                        self.pue = pue;
+                        self.accounting.store(Arc::new(options.accounting.clone()));
                         self.options = self.options.reloaded(options);
                     }
                     Err(error) => tracing::error!("the configuration was not taken up: {error}"),

@@ -151,7 +151,8 @@ fn show_job(args: cli::ShowArgs, options: &Options, out: &mut dyn Write) -> Resu
     let colour = io::stdout().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let style = Style { colour };
-    let show = show::Options { job: args.job, json: args.json, style };
+    let accounting = options.accounting.clone();
+    let show = show::Options { job: args.job, json: args.json, style, accounting };
     let load = |job: &JobId| load_job(job, options);
     let facts = |report: &JobReport| vec![start::intensity_fact(report.job.zone.as_deref())];
     let host = host::gather(&options.roots);

@@ -11,17 +11,19 @@ use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
 use jiff::Timestamp;
 
+use crate::carbon::equivalents::{self, Equivalent};
+use crate::carbon::resources::Accounting;
 use crate::jobs::JobId;
 use crate::ledger::{IntensityFact, IntervalEnergy, JobReport};
 use crate::record::summary::{Style, summary};
-use crate::record::{DomainPart, HostPart, IntensityUse, Record, build, text};
+use crate::record::{DomainPart, HostPart, IntensityUse, Record, account, build, text};
 use crate::units::Energy;
 
 /// The longest list of intervals; a longer one is shown by several in a row.
 const MOST_INTERVALS: usize = 24;
 
 /// What the user asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Which job.
     pub job: JobId,
@@ -29,6 +31,8 @@ pub struct Options {
     pub json: bool,
     /// How the text looks.
     pub style: Style,
+    /// What the configuration adds to its account.
+    pub accounting: Accounting,
 }
 
 /// Shows a job on `out`. `facts` are the intensity facts of the job's zone and of
@@ -44,7 +48,8 @@ pub fn show(
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let report = load(&options.job)?;
-    let record = build(&report, host, &facts(&report));
+    let mut record = build(&report, host, &facts(&report));
+    account(&mut record, &report, &options.accounting);
     let text = if options.json {
         let mut json = serde_json::to_string_pretty(&record).context("cannot write the record")?;
         json.push('\n');
@@ -62,6 +67,7 @@ fn full_text(report: &JobReport, record: &Record, style: Style) -> String {
     out.push_str(&section("energy over time", interval_table(&report.intervals)));
     let parts = record.emissions.intensity.as_ref().map(|intensity| intensity.parts.as_slice());
     out.push_str(&section("carbon intensity", intensity_table(parts.unwrap_or_default())));
+    out.push_str(&section("the same as", equivalent_table(record)));
     out
 }
 
@@ -149,6 +155,21 @@ fn intensity_table(parts: &[IntensityUse]) -> Table {
         ]
     };
     table(&["from", "to", "g/kWh", "kind", "source"], &[2], parts.iter().map(row).collect())
+}
+
+/// What the emissions, or the energy, are in things that people know.
+fn equivalent_table(record: &Record) -> Table {
+    let joules = record.energy.facility_joules.or(record.energy.total_joules);
+    let kwh = joules.map(|joules| joules / 3.6e6);
+    let row = |one: &Equivalent| {
+        let count = one.count(record.emissions.total_grams, kwh)?;
+        let each = format!("{} {}", one.value, one.unit);
+        let source = format!("{} {}", one.source, one.year);
+        let number = if count < 1e-3 { format!("{count:.2e}") } else { text::number(count) };
+        (count > 0.0).then(|| vec![number, one.text.clone(), each, source])
+    };
+    let rows = equivalents::all().iter().filter_map(row).collect();
+    table(&["number", "of", "each", "source"], &[0, 2], rows)
 }
 
 fn moment(microseconds: i64) -> String {

@@ -5,6 +5,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
+use crate::carbon::pue::Live;
+use crate::carbon::resources::Accounting;
 use crate::clock;
 use crate::config::Options;
 use crate::engine::{self, Command, Handle, Parts, Settings};
@@ -14,7 +18,7 @@ use crate::ledger::recover::Recovered;
 use crate::ledger::schema::LedgerError;
 use crate::ledger::writer::Writer;
 use crate::ledger::{IntensityFact, JobReport};
-use crate::record::{Record, build, host};
+use crate::record::{Record, account, build, host};
 use crate::sensors::Roots;
 use crate::server::RecordOf;
 use crate::server::protocol::SensorList;
@@ -29,6 +33,10 @@ pub struct Running {
     pub engine: Handle,
     /// Makes a job's record.
     pub record: RecordOf,
+    /// Reads the building's PUE.
+    pub pue: Option<Arc<Live>>,
+    /// What records are accounted by.
+    pub accounting: Arc<ArcSwap<Accounting>>,
 }
 
 /// Starts the engine with its sensors and its ledger.
@@ -48,17 +56,21 @@ pub fn engine(options: &Options) -> anyhow::Result<Running> {
             None
         }
     };
+    let settings = settings(options, None);
+    let pue = settings.pue.live.clone();
     let engine = engine::start(Parts {
         roots: options.roots.clone(),
         nvml_library: options.nvml_library.clone(),
-        settings: settings(options),
+        settings,
         ledger,
         wait_for_gpus: Duration::ZERO,
         observe: true,
     })?;
     let roots = options.roots.clone();
-    let record: RecordOf = Arc::new(move |report| record_of(report, &roots));
-    Ok(Running { engine, record })
+    let accounting = Arc::new(ArcSwap::from_pointee(options.accounting.clone()));
+    let present = Arc::clone(&accounting);
+    let record: RecordOf = Arc::new(move |report| record_of(report, &roots, &present.load()));
+    Ok(Running { engine, record, pue, accounting })
 }
 
 fn open_ledger(options: &Options) -> anyhow::Result<(Writer, Recovered)> {
@@ -75,14 +87,24 @@ fn open_ledger(options: &Options) -> anyhow::Result<(Writer, Recovered)> {
 }
 
 /// The record of a report: with this host, and the intensity of the job's zone.
-pub fn record_of(report: &JobReport, roots: &Roots) -> Record {
+pub fn record_of(report: &JobReport, roots: &Roots, accounting: &Accounting) -> Record {
     let host = host::gather(roots);
-    build(report, &host, &[intensity_fact(report.job.zone.as_deref())])
+    let mut record = build(report, &host, &[intensity_fact(report.job.zone.as_deref())]);
+    account(&mut record, report, accounting);
+    record
 }
 
-/// The engine's settings by these options.
-pub fn settings(options: &Options) -> Settings {
-    options.settings(intensity_fact)
+/// The engine's settings by these options; the building's PUE is read from now on,
+/// where they say so. `earlier` is who read it before.
+pub fn settings(options: &Options, earlier: Option<&Live>) -> Settings {
+    let mut settings = options.settings(intensity_fact);
+    if let Some(meter) = options.pue_meter() {
+        match grid::pue::start(meter, earlier) {
+            Ok(live) => settings.pue.live = Some(live),
+            Err(error) => tracing::error!("the PUE is not read: {error}"),
+        }
+    }
+    settings
 }
 
 /// The shipped table's fact for a zone; the world's where none is set or known.
@@ -111,7 +133,7 @@ fn sensors_after(options: &Options, time: Duration) -> SensorList {
     let engine = engine::start(Parts {
         roots: options.roots.clone(),
         nvml_library: options.nvml_library.clone(),
-        settings: settings(options),
+        settings: options.settings(intensity_fact),
         ledger: None,
         wait_for_gpus: NVML_WAIT,
         observe: true,

@@ -201,8 +201,8 @@ fn set(feed: &mut Feed, key: &str, text: &str) -> Result<(), String> {
         "boundary" => feed.boundary = boundary(text)?,
         "signal" => feed.signal = signal(text)?,
         "path" => feed.path = Some(value::path(text)?),
-        "pointer" => feed.pointer = Some(pointer(text)?),
-        "time_pointer" => feed.time_pointer = Some(pointer(text)?),
+        "pointer" => feed.pointer = Some(value::pointer(text)?),
+        "time_pointer" => feed.time_pointer = Some(value::pointer(text)?),
         "unit" => {
             feed.unit = json::Unit::from_word(text).ok_or_else(|| {
                 format!("`{text}` is no unit: write g/kWh, kg/MWh, t/MWh or lb/MWh")
@@ -285,12 +285,4 @@ fn signal(text: &str) -> Result<Signal, String> {
         .into_iter()
         .find(|signal| signal.as_str() == text)
         .ok_or_else(|| format!("`{text}` is no signal: write average or marginal"))
-}
-
-fn pointer(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.starts_with('/') {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("`{text}` is no JSON pointer: it begins with /, such as /data/0/value"))
-    }
 }

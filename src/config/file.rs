@@ -9,7 +9,8 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{Form, KEYS, SECTIONS, nearest, position};
+use super::keys::{Form, KEYS, SECTIONS, position};
+use super::nearest::nearest;
 use super::{Calibration, ConfigError, value};
 use crate::grid::feeds::Feed;
 

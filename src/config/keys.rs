@@ -76,6 +76,21 @@ pub const CALIBRATION_HELP: &str = "Gain error of one device's sensor after its 
 pub const FEEDS_HELP: &str = "The feeds, in the order in which they are asked; repeat the table for each. \
      Unset, those without a key that cover the zone; the shipped table is always the last";
 
+/// What most settings of `[carbon]` have in common: a text of the file or the
+/// environment, unset by default.
+const CARBON: Key = Key {
+    section: "carbon",
+    name: "",
+    form: Form::Text,
+    default: "",
+    unset: true,
+    environment: "",
+    commands: &[],
+    value_name: "",
+    help: "",
+    restart: false,
+};
+
 /// Every setting, in the order of the TOML file.
 pub const KEYS: &[Key] = &[
     Key {
@@ -235,6 +250,172 @@ pub const KEYS: &[Key] = &[
         restart: false,
     },
     Key {
+        name: "pue_schedule",
+        form: Form::List,
+        default: "[\"Jun-Sep Mon-Fri 08:00-20:00 1.35\", \"Nov-Feb 1.15\"]",
+        environment: "AIMETER_PUE_SCHEDULE",
+        value_name: "RULE",
+        help: "PUE by time, before `carbon.pue`: ranges of months, days and hours as far as they matter, then the PUE; a range may run over its end (Nov-Feb, 22:00-06:00); the first rule that fits holds",
+        ..CARBON
+    },
+    Key {
+        name: "pue_time_zone",
+        default: "\"UTC\"",
+        unset: false,
+        environment: "AIMETER_PUE_TIME_ZONE",
+        value_name: "ZONE",
+        help: "Time zone of `carbon.pue_schedule`, such as Europe/Berlin (IANA); changes of its clocks are honoured",
+        ..CARBON
+    },
+    Key {
+        name: "pue_file",
+        default: "\"/run/building/pue.json\"",
+        environment: "AIMETER_PUE_FILE",
+        value_name: "PATH",
+        help: "File that another program keeps the present PUE in, 1 to 3, as a number or in a JSON document; before the schedule and `carbon.pue`",
+        ..CARBON
+    },
+    Key {
+        name: "pue_url",
+        default: "\"https://building.example.org/pue\"",
+        environment: "AIMETER_PUE_URL",
+        value_name: "URL",
+        help: "The same by HTTPS (plain HTTP only from this machine itself)",
+        ..CARBON
+    },
+    Key {
+        name: "pue_pointer",
+        default: "\"\"",
+        unset: false,
+        environment: "AIMETER_PUE_POINTER",
+        value_name: "POINTER",
+        help: "JSON pointer (RFC 6901) of the PUE in that document, such as /now/pue; empty: the document is the number",
+        ..CARBON
+    },
+    Key {
+        name: "pue_token_file",
+        default: "\"/etc/aimeter/building.key\"",
+        environment: "AIMETER_PUE_TOKEN_FILE",
+        value_name: "PATH",
+        help: "File with the key for `carbon.pue_url`, sent as it is in the header `authorization`",
+        ..CARBON
+    },
+    Key {
+        name: "pue_period",
+        default: "\"5min\"",
+        unset: false,
+        environment: "AIMETER_PUE_PERIOD",
+        value_name: "TIME",
+        help: "Time between two readings of the file or the address, 1s to 24h",
+        ..CARBON
+    },
+    Key {
+        name: "pue_keep",
+        default: "\"1h\"",
+        unset: false,
+        environment: "AIMETER_PUE_KEEP",
+        value_name: "TIME",
+        help: "How long the last good reading holds when no other comes, 1s to 7 days; then the schedule or `carbon.pue`",
+        ..CARBON
+    },
+    Key {
+        name: "embodied",
+        default: "\"on\"",
+        unset: false,
+        environment: "AIMETER_EMBODIED",
+        value_name: "on|off",
+        help: "Whether the CO2e of making the hardware is shown, for the time in which a job holds it (docs/carbon.md)",
+        ..CARBON
+    },
+    Key {
+        name: "embodied_server_kg",
+        form: Form::Number,
+        default: "2500",
+        environment: "AIMETER_EMBODIED_SERVER_KG",
+        value_name: "KG",
+        help: "kg CO2e of making this server without its GPUs, in place of the table's",
+        ..CARBON
+    },
+    Key {
+        name: "embodied_gpu_kg",
+        form: Form::Number,
+        default: "150",
+        environment: "AIMETER_EMBODIED_GPU_KG",
+        value_name: "KG",
+        help: "kg CO2e of making one of its GPUs, in place of the table's",
+        ..CARBON
+    },
+    Key {
+        name: "embodied_lifetime",
+        form: Form::Number,
+        default: "6",
+        environment: "AIMETER_EMBODIED_LIFETIME",
+        value_name: "YEARS",
+        help: "Years that the hardware is in service, in place of the table's 6",
+        ..CARBON
+    },
+    Key {
+        name: "embodied_utilisation",
+        form: Form::Number,
+        default: "0.85",
+        environment: "AIMETER_EMBODIED_UTILISATION",
+        value_name: "PART",
+        help: "Part of its life in which it is used, above 0 to 1, in place of the table's 0.85",
+        ..CARBON
+    },
+    Key {
+        name: "wue",
+        form: Form::Number,
+        default: "0.18",
+        environment: "AIMETER_WUE",
+        value_name: "LITRES",
+        help: "Water usage effectiveness: litres on site per kWh of the IT equipment, 0 to 100. Unset, no water is shown",
+        ..CARBON
+    },
+    Key {
+        name: "grid_wue",
+        form: Form::Number,
+        default: "3.9",
+        environment: "AIMETER_GRID_WUE",
+        value_name: "LITRES",
+        help: "Litres at the power stations per kWh of the facility, 0 to 100",
+        ..CARBON
+    },
+    Key {
+        name: "market_based_grams_per_kwh",
+        form: Form::Number,
+        default: "50",
+        environment: "AIMETER_MARKET_BASED_GRAMS_PER_KWH",
+        value_name: "GRAMS",
+        help: "Market-based factor by contract, g CO2e per kWh, 0 to 4000: shown beside the location-based figure, never in its place",
+        ..CARBON
+    },
+    Key {
+        name: "market_based_source",
+        default: "\"wind power agreement 2026\"",
+        environment: "AIMETER_MARKET_BASED_SOURCE",
+        value_name: "TEXT",
+        help: "What the market-based factor rests on; required with it",
+        ..CARBON
+    },
+    Key {
+        name: "price_per_kwh",
+        form: Form::Number,
+        default: "0.25",
+        environment: "AIMETER_PRICE_PER_KWH",
+        value_name: "PRICE",
+        help: "Price of a kWh of the facility. Unset, no cost is shown",
+        ..CARBON
+    },
+    Key {
+        name: "currency",
+        default: "\"EUR\"",
+        environment: "AIMETER_CURRENCY",
+        value_name: "TEXT",
+        help: "Currency of the price; required with it",
+        ..CARBON
+    },
+    Key {
         section: "grid",
         name: "stale_after",
         form: Form::Text,
@@ -289,43 +470,9 @@ pub fn position(section: &str, name: &str) -> Option<usize> {
     KEYS.iter().position(|key| key.section == section && key.name == name)
 }
 
-/// The candidate that was most likely meant by a misspelt word, if one is near:
-/// at most two edits, and fewer than half of the word.
-pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .map(|candidate| (edits(word, candidate), candidate))
-        .filter(|(edits, candidate)| *edits <= 2 && edits * 2 < candidate.len())
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// The Levenshtein distance of two words, in bytes.
-fn edits(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in to.bytes().enumerate() {
-            let substitute = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[to.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_near_miss_finds_its_key_and_a_far_one_does_not() {
-        let names = || KEYS.iter().map(|key| key.name);
-        assert_eq!(nearest("sokcet", names()), Some("socket"));
-        assert_eq!(nearest("periode", names()), Some("period"));
-        assert_eq!(nearest("colour", names()), None);
-        assert_eq!(edits("kitten", "sitting"), 3);
-    }
 
     #[test]
     fn no_two_keys_share_a_path_a_flag_or_a_variable() {

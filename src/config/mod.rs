@@ -7,9 +7,11 @@
 //! touched. The settings are declared once, in [`keys`]; the environment is an
 //! argument, so that the merge is tested without one.
 
+pub mod carbon;
 pub mod feeds;
 pub mod file;
 pub mod keys;
+mod nearest;
 pub mod reference;
 pub mod value;
 
@@ -23,12 +25,14 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 use crate::attribution::IdlePolicy;
+use crate::carbon::resources::Accounting;
 use crate::engine::Settings;
 use crate::grid::chain::GridSettings;
 use crate::grid::secret::SecretSource;
 use crate::ledger::IntensityFact;
 use crate::sensors::{DomainId, Roots};
 
+use carbon::PueSettings;
 use keys::{Form, KEYS};
 
 /// The configuration file that is read when none is named.
@@ -174,6 +178,10 @@ pub struct Options {
     pub zone: Option<String>,
     /// Power usage effectiveness, in thousandths.
     pub pue_thousandths: Option<u32>,
+    /// Where it comes from otherwise.
+    pub pue: PueSettings,
+    /// What a job is accounted for beside energy and electricity.
+    pub accounting: Accounting,
     /// Where intensities come from.
     pub grid: GridSettings,
     /// Log level.
@@ -216,6 +224,10 @@ impl Options {
         for (place, values) in &sources.flags {
             options.set(*place, values, Origin::Flag(KEYS[*place].flag()))?;
         }
+        if let Some((name, what)) = options.wrong_carbon() {
+            let path = format!("carbon.{name}");
+            return Err(wrong(options.origin("carbon", name), &path, what.to_owned()));
+        }
         Ok(options)
     }
 
@@ -232,7 +244,8 @@ impl Options {
             keep_finished: self.keep_finished,
             idle_policy: self.idle_policy,
             zone: self.zone.clone(),
-            pue_thousandths: self.pue_thousandths,
+            pue: self.pue_plan(),
+            embodied: self.accounting.embodied.clone(),
             intensity,
             calibration: self
                 .calibration
@@ -324,6 +337,8 @@ impl Options {
             keep_finished: Duration::from_secs(900),
             zone: None,
             pue_thousandths: None,
+            pue: PueSettings::default(),
+            accounting: Accounting::default(),
             grid: GridSettings::default(),
             log_level: LevelFilter::INFO,
             file: None,
@@ -332,14 +347,8 @@ impl Options {
     }
 
     fn set(&mut self, place: usize, values: &[String], origin: Origin) -> Result<(), ConfigError> {
-        self.take(place, values).map_err(|what| match &origin {
-            Origin::File(path, line) => ConfigError::InFile {
-                path: path.clone(),
-                line: *line,
-                what: format!("{}: {what}", KEYS[place].path()),
-            },
-            _ => ConfigError::Given { origin: origin.clone(), what },
-        })?;
+        self.take(place, values)
+            .map_err(|what| wrong(origin.clone(), &KEYS[place].path(), what))?;
         self.origins[place] = origin;
         Ok(())
     }
@@ -367,8 +376,7 @@ impl Options {
                 self.keep_finished =
                     value::duration(text, Duration::ZERO, Duration::from_secs(86_400))?;
             }
-            ("carbon", "zone") => self.zone = Some(value::zone(text)?),
-            ("carbon", "pue") => self.pue_thousandths = Some(value::pue(text)?),
+            ("carbon", name) if self.take_carbon(name, values)? => {}
             ("grid", "stale_after") => {
                 let (least, most) = (Duration::from_secs(600), Duration::from_secs(86_400));
                 self.grid.stale_after = value::duration(text, least, most)?;
@@ -379,6 +387,16 @@ impl Options {
             (section, name) => return Err(format!("`{section}.{name}` cannot be set")),
         }
         Ok(())
+    }
+}
+
+/// What is wrong with a value, where it stands.
+fn wrong(origin: Origin, name: &str, what: String) -> ConfigError {
+    match origin {
+        Origin::File(path, line) => {
+            ConfigError::InFile { path, line, what: format!("{name}: {what}") }
+        }
+        origin => ConfigError::Given { origin, what },
     }
 }
 

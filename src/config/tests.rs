@@ -124,7 +124,15 @@ fn the_defaults_of_paths_follow_the_user() {
 #[test]
 fn every_key_can_be_set_from_its_own_example() {
     for (place, key) in KEYS.iter().enumerate() {
-        let text = format!("[{}]\n{} = {}\n", key.section, key.name, key.default);
+        let partner = match key.name {
+            "pue_token_file" => "pue_url = 'https://example.org'\n",
+            "market_based_grams_per_kwh" => "market_based_source = 'a contract'\n",
+            "market_based_source" => "market_based_grams_per_kwh = 0\n",
+            "price_per_kwh" => "currency = 'EUR'\n",
+            "currency" => "price_per_kwh = 0.3\n",
+            _ => "",
+        };
+        let text = format!("[{}]\n{partner}{} = {}\n", key.section, key.name, key.default);
         let mut case = Case::new("");
         case.text = Box::leak(text.into_boxed_str());
         let options = case.resolve().unwrap_or_else(|error| panic!("{}: {error}", key.path()));
@@ -151,6 +159,31 @@ fn a_reload_changes_all_but_what_needs_a_restart() {
     let new = earlier.reloaded(other.resolve().unwrap());
     assert_eq!(new.needs_restart(&earlier), Vec::<String>::new());
     assert_eq!(new.period, Duration::from_secs(2));
+}
+
+#[test]
+fn what_of_carbon_goes_together_is_asked_for_and_what_cannot_be_is_refused() {
+    let check = |text: &'static str, what: &str| {
+        let error = Case::new(text).resolve().unwrap_err().to_string();
+        assert!(error.contains(what), "{text}: {error}");
+    };
+    check(
+        "[carbon]\npue_file = '/a'\npue_url = 'https://b'\n",
+        "carbon.pue_url: one of `pue_file`",
+    );
+    check("[carbon]\npue_token_file = '/a'\n", ":2: carbon.pue_token_file: a key without");
+    check("[carbon]\npue_url = 'http://example.org'\n", "https://");
+    check("[carbon]\npue_url = 'https://u:p@example.org'\n", "holds no password");
+    check("[carbon]\npue_schedule = ['Foo 1.2']\n", "`Foo` is no range");
+    check("[carbon]\npue_schedule = ['Jun-Sep']\n", "no PUE");
+    check("[carbon]\npue_time_zone = 'Berlin'\n", "no time zone that this machine knows");
+    check("[carbon]\nprice_per_kwh = 0.2\n", "`currency` go together");
+    check("[carbon]\ncurrency = 'EUR'\n", "`currency` go together");
+    check("[carbon]\nmarket_based_grams_per_kwh = 5\n", "`market_based_source` go together");
+    check("[carbon]\nembodied = 'yes'\n", "neither on nor off");
+    check("[carbon]\nembodied_server_kg = 1e6\n", "out of range");
+    check("[carbon]\nembodied_utilisation = 0\n", "out of range");
+    check("[carbon]\nwue = -1\n", "out of range");
 }
 
 #[test]

@@ -104,6 +104,23 @@ pub fn level(text: &str) -> Result<tracing::level_filters::LevelFilter, String> 
     }
 }
 
+/// A JSON pointer (RFC 6901).
+pub fn pointer(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.starts_with('/') {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{text}` is no JSON pointer: it begins with /, such as /data/0/value"))
+    }
+}
+
+/// A number within a range.
+pub fn number(text: &str, least: f64, most: f64) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("`{text}` is out of range: write a number from {least} to {most}")),
+    }
+}
+
 /// A gain error in percent, from 0 to 100.
 pub fn percent(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::attribution::cpu::{CpuUse, NodeUse};
+use crate::carbon::pue::PueNow;
 use crate::clock;
 use crate::jobs::JobState;
 use crate::jobs::cpu::{NodeCpu, NodeReading};
@@ -16,7 +17,7 @@ use crate::jobs::processes::ProcessTable;
 use crate::ledger::books::{Books, Slot};
 use crate::ledger::recover::Recovered;
 use crate::ledger::writer::Writer;
-use crate::ledger::{Batch, CounterMark, CpuMark, DomainKey, Event, JobKey};
+use crate::ledger::{Batch, CounterMark, CpuMark, DomainKey, Event, JobKey, PueFact};
 use crate::meter::gpus::{GpuEvent, GpuMonitor};
 use crate::sensors::{Domain, DomainId, Missing, ReadError, Roots};
 use crate::units::{BootTime, Energy};
@@ -82,6 +83,13 @@ pub(super) struct Engine {
     pub books: Books,
     pub writer: Option<Writer>,
     pub batch: Batch,
+    /// The PUE in force, and the facts of it since the oldest running job began.
+    pub pue: Option<PueNow>,
+    pub pue_facts: Vec<PueFact>,
+    /// Up to when hardware's time was given out.
+    pub held_until: BootTime,
+    /// Nanograms CO2e of making the machine, for each hour that it is held.
+    pub server_rate: u64,
     /// Whether a job ended that the ledger and exporters are still to be told of.
     pub unsaid_end: bool,
     pub last_submit: BootTime,
@@ -171,7 +179,9 @@ impl Engine {
     /// what the counters moved.
     pub(super) fn read_local(&mut self) {
         self.wall_minus_boot = clock::wall_minus_boot_microseconds();
+        self.look_at_pue(clock::now());
         self.read_cpu_times();
+        self.give_out_time(clock::now());
         let period = self.settings.period;
         for source in 0..self.local.len() {
             let mut local = self.local.swap_remove(source);
@@ -279,13 +289,18 @@ impl Engine {
             return;
         }
         if self.interval_end != 0 {
-            self.books.drain(&mut self.batch.bookings);
-            self.books.close_intervals();
-            for slot in 1..self.jobs.len() {
-                self.close_piece(Slot(slot));
-            }
+            self.close_intervals();
         }
         self.interval_end = (now / length + 1) * length;
+    }
+
+    /// Closes all intervals: what is booked from here on is in lines of its own.
+    pub(super) fn close_intervals(&mut self) {
+        self.books.drain(&mut self.batch.bookings);
+        self.books.close_intervals();
+        for slot in 1..self.jobs.len() {
+            self.close_piece(Slot(slot));
+        }
     }
 
     /// Adds a job's open piece to its own and its ancestors' pieces.
@@ -310,6 +325,7 @@ impl Engine {
         for job in self.jobs.iter().flatten() {
             self.batch.cpu.push(CpuMark { job: job.row.key, used_microseconds: job.cpu_used });
         }
+        self.tell_held();
         match &self.writer {
             Some(writer) => writer.submit(&mut self.batch),
             None => {
@@ -317,6 +333,7 @@ impl Engine {
                 self.batch.bookings.clear();
                 self.batch.counters.clear();
                 self.batch.cpu.clear();
+                self.batch.held.clear();
             }
         }
     }

@@ -235,6 +235,7 @@ impl Engine {
         self.books.close_interval(slot);
         self.close_piece(slot);
         self.answer(slot, replies);
+        self.tell_held_by(slot);
         self.tell_end(slot);
         for gpu in 0..self.gpus.len() {
             self.drop_claims(gpu, slot);

@@ -44,6 +44,8 @@ pub(super) struct GpuState {
     pub edge_carried: Energy,
     /// Its number with the monitor; `None`: not open now.
     pub line: Option<usize>,
+    /// Nanograms CO2e of making it, for each hour that it is held.
+    pub embodied_rate: u64,
 }
 
 /// A job's claim on a GPU.
@@ -69,6 +71,19 @@ pub(super) struct Change {
 pub(super) struct Claimants {
     pub list: Vec<Claimant>,
     pub owners: Vec<Option<Slot>>,
+}
+
+impl Claimants {
+    fn clear(&mut self) {
+        self.list.clear();
+        self.owners.clear();
+    }
+
+    fn push(&mut self, claim: &Claim) {
+        let Claim { slot, tie, slices } = *claim;
+        self.list.push(Claimant { tie, utilisation: 0, slices });
+        self.owners.push(Some(slot));
+    }
 }
 
 impl GpuState {
@@ -152,6 +167,7 @@ impl Engine {
         let known = self.gpus.iter().position(|gpu| self.domains[gpu.place].domain.id == id);
         let place = self.place_of(domain, epoch);
         let identity = claimable(&device);
+        let embodied_rate = self.gpu_rate(place);
         let all_slices = identity.mig.iter().map(|instance| instance.slices).sum();
         match known {
             Some(gpu) => {
@@ -167,6 +183,7 @@ impl Engine {
                 users: Vec::new(),
                 edge_carried: Energy::ZERO,
                 line: Some(line),
+                embodied_rate,
             }),
         }
         known.unwrap_or(self.gpus.len() - 1)
@@ -306,14 +323,32 @@ impl Engine {
     /// Everyone who may have to pay for a GPU now. An ancestor of a claimant is none:
     /// the innermost job pays, and its figures are part of the ancestor's.
     pub(super) fn fill_claimants(&self, gpu: usize, claimants: &mut Claimants) {
-        let gpu = &self.gpus[gpu];
-        claimants.list.clear();
-        claimants.owners.clear();
-        for claim in &gpu.claims {
-            let claimant = Claimant { tie: claim.tie, utilisation: 0, slices: claim.slices };
-            claimants.list.push(claimant);
-            claimants.owners.push(Some(claim.slot));
+        claimants.clear();
+        for claim in &self.gpus[gpu].claims {
+            claimants.push(claim);
         }
+        self.add_users(gpu, claimants);
+    }
+
+    /// Who holds a GPU at this moment, whether or not its counter's value at the
+    /// changes is known yet.
+    pub(super) fn fill_holders(&self, gpu: usize, claimants: &mut Claimants) {
+        claimants.clear();
+        let state = &self.gpus[gpu];
+        let begun = state.changes.iter().filter(|change| change.begins).map(|c| &c.claim);
+        for claim in state.claims.iter().chain(begun) {
+            // Of a job whose end is being read, the claim ends only with the reading.
+            if self.job(claim.slot).is_some_and(|job| !job.ending()) {
+                claimants.push(claim);
+            }
+        }
+        self.add_users(gpu, claimants);
+    }
+
+    /// Adds those whose processes are on a GPU; then only the innermost of nested jobs
+    /// are left.
+    fn add_users(&self, gpu: usize, claimants: &mut Claimants) {
+        let gpu = &self.gpus[gpu];
         let takes_part =
             |(owner, utilisation): &&(Option<Slot>, u32)| owner.is_some() || *utilisation > 0;
         for &(owner, utilisation) in gpu.users.iter().filter(takes_part) {

@@ -11,6 +11,7 @@ use crate::ledger::{Amount, IntervalEnergy, JobReport, JobRow};
 use crate::units::{BootTime, Emissions, Energy, Intensity};
 
 use super::EngineError;
+use super::held::Hold;
 use super::snapshot::{ByKind, JobMeta};
 
 /// Who waits for a report.
@@ -68,6 +69,11 @@ pub(super) struct Job {
     pub energy: ByKind,
     pub node: Energy,
     pub emissions: Emissions,
+    /// Of making the hardware that it held, nested jobs included.
+    pub embodied: Emissions,
+    /// What it held, nested jobs included, and itself alone.
+    pub held: Hold,
+    pub held_own: Hold,
     /// Energy since the last look at power.
     pub since_power: Energy,
     pub power: crate::units::Power,

@@ -17,6 +17,7 @@ use crate::units::{BootTime, Emissions, Energy, Power};
 
 use super::core::Engine;
 use super::gpus::{Change, Claim, tie};
+use super::held::Hold;
 use super::job::{Job, Member, Phase};
 use super::snapshot::JobMeta;
 use super::{Command, EngineError, Settings, Started};
@@ -117,7 +118,7 @@ impl Engine {
         spec.reserved_cores = spec.reserved_cores.min(cores);
         spec.pue_thousandths = spec.pue_thousandths.map(|pue| pue.max(1_000));
         let zone = spec.zone.clone().or_else(|| self.settings.zone.clone());
-        let pue_thousandths = spec.pue_thousandths.or(self.settings.pue_thousandths);
+        let pue_thousandths = spec.pue_thousandths.or(self.pue.map(|pue| pue.thousandths));
         let row = JobRow {
             key: self.take_job_key(),
             origin: "run".to_owned(),
@@ -202,6 +203,9 @@ impl Engine {
             energy: Default::default(),
             node: Energy::ZERO,
             emissions: Emissions::ZERO,
+            embodied: Emissions::ZERO,
+            held: Hold::default(),
+            held_own: Hold::default(),
             since_power: Energy::ZERO,
             power: Power::ZERO,
             pieces: Vec::new(),
@@ -308,6 +312,7 @@ impl Engine {
         self.intensity_view =
             super::start::view_of(&(settings.intensity)(settings.zone.as_deref()));
         self.settings = settings;
+        self.renew_embodied_rates();
         for state in &mut self.domains {
             state.meter.set_period(&state.domain, self.settings.period);
         }

@@ -12,9 +12,11 @@ mod core;
 mod domains;
 mod end;
 mod gpus;
+mod held;
 mod job;
 mod life;
 mod publish;
+mod pue;
 mod recover;
 mod remarks;
 mod report;
@@ -27,6 +29,8 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
+use crate::carbon::embodied::EmbodiedSettings;
+use crate::carbon::pue::PuePlan;
 use crate::jobs::{Exit, JobId, JobSpec};
 use crate::ledger::{IntensityFact, JobReport};
 use crate::sensors::DomainId;
@@ -85,8 +89,10 @@ pub struct Settings {
     pub idle_policy: crate::attribution::IdlePolicy,
     /// The zone of jobs that name none; `None`: not set.
     pub zone: Option<String>,
-    /// The PUE of jobs that name none, in thousandths; `None`: not set.
-    pub pue_thousandths: Option<u32>,
+    /// The PUE of jobs that name none.
+    pub pue: PuePlan,
+    /// What making the hardware emitted.
+    pub embodied: EmbodiedSettings,
     /// The present fact of intensity of a zone, or of the world where none is set
     /// (a pure look-up; the live counters use it).
     pub intensity: fn(Option<&str>) -> IntensityFact,

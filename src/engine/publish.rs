@@ -26,17 +26,27 @@ pub(super) struct Account {
     pub name: Arc<str>,
     pub energy: ByKind,
     pub emissions: Emissions,
+    pub embodied: Emissions,
 }
 
 impl Account {
     pub fn new(name: &str) -> Self {
-        Account { name: name.into(), energy: ByKind::default(), emissions: Emissions::ZERO }
+        Account {
+            name: name.into(),
+            energy: ByKind::default(),
+            emissions: Emissions::ZERO,
+            embodied: Emissions::ZERO,
+        }
     }
 
     pub fn add(&mut self, kind: Kind, energy: Energy, emissions: Emissions) {
         let sum = &mut self.energy[kind as usize];
         *sum = sum.saturating_add(energy);
         self.emissions = self.emissions.saturating_add(emissions);
+    }
+
+    pub fn add_embodied(&mut self, emissions: Emissions) {
+        self.embodied = self.embodied.saturating_add(emissions);
     }
 }
 
@@ -49,6 +59,7 @@ pub(super) struct Finished {
     pub energy: ByKind,
     pub node: Energy,
     pub emissions: Emissions,
+    pub embodied: Emissions,
     /// For the wrapper that asks again, and for `aimeter show` without the ledger.
     /// `None` for one that ended before this daemon started.
     pub report: Option<Box<JobReport>>,
@@ -64,6 +75,7 @@ impl Engine {
             energy: job.energy,
             node: job.node,
             emissions: job.emissions,
+            embodied: job.embodied,
             report: Some(report),
             meta: job.meta,
         });
@@ -115,6 +127,7 @@ impl Engine {
         self.fill_sources(&mut snapshot.sources);
         snapshot.ledger =
             self.writer.as_ref().map_or(LedgerView::default(), |writer| writer.health());
+        snapshot.pue = self.pue;
         snapshot.intensity = Some(self.intensity_view.clone());
     }
 
@@ -142,6 +155,7 @@ impl Engine {
             energy: job.energy,
             node: job.node,
             emissions: job.emissions,
+            embodied: job.embodied,
             power: job.power,
         }));
         out.extend(self.finished.iter().map(|job| JobView {
@@ -151,6 +165,7 @@ impl Engine {
             energy: job.energy,
             node: job.node,
             emissions: job.emissions,
+            embodied: job.embodied,
             power: Power::ZERO,
         }));
     }
@@ -171,7 +186,8 @@ impl Engine {
         }
     }
 
-    fn wall(&self, at: BootTime) -> Timestamp {
+    /// A moment on the wall clock.
+    pub(super) fn wall(&self, at: BootTime) -> Timestamp {
         Timestamp::from_microsecond(self.wall_microseconds(at)).unwrap_or_default()
     }
 }
@@ -182,5 +198,6 @@ fn fill_accounts(accounts: &[Account], out: &mut Vec<AccountView>) {
         name: Arc::clone(&account.name),
         energy: account.energy,
         emissions: account.emissions,
+        embodied: account.embodied,
     }));
 }

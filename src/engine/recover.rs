@@ -13,7 +13,7 @@ use crate::jobs::cpu::{CpuClaim, SavedClaim};
 use crate::jobs::{Exit, JobState};
 use crate::ledger::books::{Slot, add};
 use crate::ledger::recover::{AccountEnergy, KnownMark, Recovered, RunningJob};
-use crate::ledger::{Booking, Event, IntervalEnergy};
+use crate::ledger::{Booking, DomainKey, Event, IntervalEnergy};
 use crate::sensors::Kind;
 use crate::units::{BootTime, Emissions, Energy};
 
@@ -39,6 +39,17 @@ impl Engine {
         for sum in &recovered.projects {
             self.recover_account(sum, |engine| &mut engine.projects);
         }
+        self.pue_facts = std::mem::take(&mut recovered.pue);
+        for (name, held) in &recovered.users_held {
+            let embodied = self.embodied_of(held);
+            let place = super::life::account_of(&mut self.users, name);
+            self.users[place].add_embodied(embodied);
+        }
+        for (name, held) in &recovered.projects_held {
+            let embodied = self.embodied_of(held);
+            let place = super::life::account_of(&mut self.projects, name);
+            self.projects[place].add_embodied(embodied);
+        }
         for summary in std::mem::take(&mut recovered.ended) {
             let spec = &summary.row.spec;
             let meta = JobMeta {
@@ -59,6 +70,7 @@ impl Engine {
                 energy,
                 node,
                 emissions: Emissions::of(total, intensity, pue),
+                embodied: self.embodied_of(&summary.held),
                 report: None,
             });
         }
@@ -137,6 +149,9 @@ impl Engine {
         for line in &job.nested {
             self.restore_line(slot, line, false);
         }
+        self.held_until = self.held_until.min(job.held_until.unwrap_or(self.held_until));
+        self.restore_held(slot, &job.held, true);
+        self.restore_held(slot, &job.nested_held, false);
         let before: Vec<(usize, Energy)> = job
             .before
             .iter()
@@ -168,7 +183,8 @@ impl Engine {
     /// opened later, and what the job used of them stands in the ledger.
     fn await_domains(&mut self, job: &RunningJob) {
         let lines = job.lines.iter().chain(&job.nested).map(|line| line.domain);
-        for key in lines.chain(job.before.iter().map(|(key, _)| *key)) {
+        let held = job.held.iter().chain(&job.nested_held).map(|(key, _)| *key);
+        for key in lines.chain(job.before.iter().map(|(key, _)| *key)).chain(held) {
             if self.place_of_key(key).is_some() {
                 continue;
             }
@@ -219,6 +235,22 @@ impl Engine {
             }
             // A nested job that was lost is in every ancestor's list already.
             next = if own { job.parent } else { None };
+        }
+    }
+
+    /// Puts what a job held (`own`), or what ended jobs held inside it, back into its
+    /// figures.
+    fn restore_held(&mut self, slot: Slot, held: &[(DomainKey, u64)], own: bool) {
+        for &(key, microseconds) in held {
+            let place = self.place_of_key(key);
+            if place.is_none() && key != DomainKey::MACHINE {
+                continue;
+            }
+            if own && let Some(job) = self.job_mut(slot) {
+                job.held_own.add(place, microseconds);
+            }
+            // A nested job that was lost is in every ancestor's list already.
+            self.hold_inclusive(slot, place, microseconds, own);
         }
     }
 

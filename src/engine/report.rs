@@ -52,6 +52,8 @@ impl Engine {
             intervals,
             missing: self.gpu_missing.iter().chain(&self.local_missing).cloned().collect(),
             notes,
+            pue: self.pue_of(&job.row),
+            held: self.held_of(job),
         }
     }
 

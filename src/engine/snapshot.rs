@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::carbon::pue::PueNow;
 use crate::jobs::JobId;
 pub use crate::ledger::LedgerView;
 use crate::sensors::{Domain, Kind};
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub ledger: LedgerView,
     /// Present intensity of the default zone: zone, grams per kWh, source.
     pub intensity: Option<IntensityView>,
+    /// The building's PUE in force.
+    pub pue: Option<PueNow>,
 }
 
 /// How a domain does.
@@ -128,6 +131,8 @@ pub struct JobView {
     pub node: Energy,
     /// Emissions at the intensity known when the energy was used.
     pub emissions: Emissions,
+    /// Emissions of making the hardware that was held.
+    pub embodied: Emissions,
     /// Power over the last tick.
     pub power: Power,
 }
@@ -141,6 +146,8 @@ pub struct AccountView {
     pub energy: ByKind,
     /// Emissions at the intensity known when the energy was used.
     pub emissions: Emissions,
+    /// Emissions of making the hardware that was held.
+    pub embodied: Emissions,
 }
 
 /// One source.

@@ -79,6 +79,7 @@ pub fn start(parts: Parts) -> std::io::Result<Handle> {
     monitor.wait_ready(parts.wait_for_gpus.max(resume_wait));
     let boot_id = boot_id(&parts.roots);
     let intensity_view = view_of(&(parts.settings.intensity)(parts.settings.zone.as_deref()));
+    let server_rate = super::held::server_rate(&parts.settings.embodied);
     let mut engine = Engine {
         settings: parts.settings,
         boot_id,
@@ -110,6 +111,10 @@ pub fn start(parts: Parts) -> std::io::Result<Handle> {
         books: Books::new(),
         writer,
         batch: Batch::default(),
+        pue: None,
+        pue_facts: Vec::new(),
+        held_until: clock::now(),
+        server_rate,
         unsaid_end: false,
         last_submit: BootTime::default(),
         users_due: clock::now(),
@@ -135,6 +140,7 @@ pub fn start(parts: Parts) -> std::io::Result<Handle> {
         engine.observe_updates();
     }
     engine.resume_jobs(running);
+    engine.begin_pue(clock::now());
     engine.drain_gpus();
     std::thread::Builder::new()
         .name("engine".to_owned())

@@ -98,14 +98,33 @@ impl Collector for SnapshotCollector {
             page.job(job, &shown);
         }
         for user in &snapshot.users {
-            page.account(&families::USER_ENERGY, &families::USER_EMISSIONS, user, &shown);
+            page.account(&USER, user, &shown);
         }
         for project in &snapshot.projects {
-            page.account(&families::PROJECT_ENERGY, &families::PROJECT_EMISSIONS, project, &shown);
+            page.account(&PROJECT, project, &shown);
         }
         page.families.into_iter().map(|(_, family)| family).collect()
     }
 }
+
+/// The families of a user's or a project's totals.
+struct AccountFamilies {
+    energy: &'static Family,
+    emissions: &'static Family,
+    embodied: &'static Family,
+}
+
+static USER: AccountFamilies = AccountFamilies {
+    energy: &families::USER_ENERGY,
+    emissions: &families::USER_EMISSIONS,
+    embodied: &families::USER_EMBODIED,
+};
+
+static PROJECT: AccountFamilies = AccountFamilies {
+    energy: &families::PROJECT_ENERGY,
+    emissions: &families::PROJECT_EMISSIONS,
+    embodied: &families::PROJECT_EMBODIED,
+};
 
 /// Which kinds of energy this host has: those series exist from a job's start,
 /// at 0, so that their rise is seen.
@@ -153,6 +172,9 @@ impl Page {
         self.put(&families::LEDGER_ERRORS, &[], snapshot.ledger.errors as f64);
         self.put(&families::LEDGER_PENDING, &[], snapshot.ledger.pending as f64);
         self.put_time(&families::LEDGER_LAST_WRITE, &[], snapshot.ledger.last_write);
+        if let Some(pue) = snapshot.pue {
+            self.put(&families::PUE, &[pue.source], f64::from(pue.thousandths) / 1e3);
+        }
         if let Some(intensity) = &snapshot.intensity {
             let labels = [&*intensity.zone, &*intensity.source];
             self.put(&families::INTENSITY, &labels, intensity.grams_per_kwh);
@@ -198,6 +220,7 @@ impl Page {
             self.put(&families::JOB_NODE_ENERGY, &who, view.node.joules());
         }
         self.put(&families::JOB_EMISSIONS, &who, view.emissions.grams());
+        self.put(&families::JOB_EMBODIED, &who, view.embodied.grams());
         self.put(&families::JOB_RUNNING, &who, flag(view.running));
         self.put_time(&families::JOB_START, &who, Some(view.started));
         if view.running {
@@ -205,17 +228,12 @@ impl Page {
         }
     }
 
-    fn account(
-        &mut self,
-        energy: &'static Family,
-        emissions: &'static Family,
-        view: &AccountView,
-        shown: &Shown,
-    ) {
+    fn account(&mut self, families: &AccountFamilies, view: &AccountView, shown: &Shown) {
         for (kind, joules) in shown.of_energy(&view.energy) {
-            self.put(energy, &[&view.name, kind], joules);
+            self.put(families.energy, &[&view.name, kind], joules);
         }
-        self.put(emissions, &[&view.name], view.emissions.grams());
+        self.put(families.emissions, &[&view.name], view.emissions.grams());
+        self.put(families.embodied, &[&view.name], view.embodied.grams());
     }
 
     /// A moment, where there is one.

@@ -216,7 +216,11 @@ fn parts(want: Want, longest: SignedDuration) -> Vec<Want> {
     parts
 }
 
-fn read_file(path: &std::path::Path) -> Result<Fetched, FeedError> {
+/// A file as a feed's answer.
+///
+/// # Errors
+/// Where it cannot be read or is too large.
+pub fn read_file(path: &std::path::Path) -> Result<Fetched, FeedError> {
     let most = Limits::default().body;
     let mut body = Vec::new();
     std::fs::File::open(path)

@@ -41,6 +41,12 @@ const UPSERT_COUNTER: &str = "INSERT INTO counter VALUES (?1, ?2, ?3, ?4, ?5, ?6
      at_ns = excluded.at_ns, value_uj = excluded.value_uj, wall_ns = excluded.wall_ns";
 const UPSERT_CPU: &str = "INSERT INTO cpu VALUES (?1, ?2)
      ON CONFLICT (job) DO UPDATE SET used_us = excluded.used_us";
+const UPSERT_HELD: &str = "INSERT INTO held VALUES (?1, ?2, ?3, ?4)
+     ON CONFLICT (job, domain) DO UPDATE SET held_us = excluded.held_us,
+     until_ns = excluded.until_ns";
+const INSERT_PUE: &str = "INSERT INTO pue VALUES (?1, ?2, ?3)
+     ON CONFLICT (from_us) DO UPDATE SET thousandths = excluded.thousandths,
+     source = excluded.source";
 const UPSERT_DOMAIN: &str =
     "INSERT INTO domain VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
      ON CONFLICT (key) DO UPDATE SET kind = excluded.kind, source = excluded.source,
@@ -132,6 +138,7 @@ pub struct Applier<'c> {
     insert_closed: Statement<'c>,
     counter: Statement<'c>,
     cpu: Statement<'c>,
+    held: Statement<'c>,
 }
 
 impl<'c> Applier<'c> {
@@ -157,6 +164,7 @@ impl<'c> Applier<'c> {
             insert_closed: connection.prepare(INSERT_CLOSED)?,
             counter: connection.prepare(UPSERT_COUNTER)?,
             cpu: connection.prepare(UPSERT_CPU)?,
+            held: connection.prepare(UPSERT_HELD)?,
         })
     }
 
@@ -194,6 +202,12 @@ impl<'c> Applier<'c> {
         for mark in pending.cpu.values() {
             let values = exact(mark.used_microseconds).map(|used| (mark.job.0, used));
             refused.row(values, &mut self.cpu)?;
+        }
+        for mark in pending.held.values() {
+            let until = held(mark.until.nanoseconds());
+            let values =
+                exact(mark.microseconds).map(|time| (mark.job.0, mark.domain.0, time, until));
+            refused.row(values, &mut self.held)?;
         }
         self.since_sweep += 1;
         let ended =
@@ -252,6 +266,11 @@ impl<'c> Applier<'c> {
             }
             Event::Missing { job, missing } => self.missing(*job, missing, refused),
             Event::Intensity(fact) => self.intensity(fact, refused),
+            Event::Pue(fact) => {
+                let values = (fact.from.as_microsecond(), fact.thousandths, &fact.source);
+                let mut statement = self.connection.prepare_cached(INSERT_PUE)?;
+                refused.row(Ok(values), &mut statement).map(drop)
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 //! that was closed is never changed again; emissions are not stored, they are
 //! derived from bookings and intensity facts.
 
+mod accounts;
 mod apply;
 pub mod books;
 mod outage;
@@ -69,6 +70,11 @@ impl JobKey {
 #[serde(transparent)]
 pub struct DomainKey(pub i64);
 
+impl DomainKey {
+    /// The machine as a whole, in [`HeldMark`]; no domain.
+    pub const MACHINE: DomainKey = DomainKey(0);
+}
+
 /// One line of the books: what a job used of a domain in an interval. The key is
 /// (job, domain, from); a line with a known key replaces the earlier one while
 /// the interval is open.
@@ -104,6 +110,19 @@ pub struct CpuMark {
     pub job: JobKey,
     /// Microseconds of CPU time, cumulative as the claim counts it.
     pub used_microseconds: u64,
+}
+
+/// How long a job has held something, cumulative, its nested jobs apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldMark {
+    /// Whose.
+    pub job: JobKey,
+    /// What: a GPU's domain, or [`DomainKey::MACHINE`].
+    pub domain: DomainKey,
+    /// Microseconds.
+    pub microseconds: u64,
+    /// Up to when.
+    pub until: BootTime,
 }
 
 /// A job as the ledger keeps it.
@@ -186,6 +205,8 @@ pub enum Event {
     },
     /// A carbon-intensity fact.
     Intensity(IntensityFact),
+    /// A PUE that holds from now on.
+    Pue(PueFact),
 }
 
 /// Everything since the last batch; the buffers are reused.
@@ -199,6 +220,8 @@ pub struct Batch {
     pub counters: Vec<CounterMark>,
     /// CPU times at the last tick.
     pub cpu: Vec<CpuMark>,
+    /// What jobs have held so far.
+    pub held: Vec<HeldMark>,
 }
 
 /// What a fact of carbon intensity rests on.
@@ -269,6 +292,50 @@ pub struct IntensityFact {
     pub provider_updated_at: Option<Timestamp>,
 }
 
+/// The building's PUE from a moment on, until the next fact's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PueFact {
+    /// The moment.
+    pub from: Timestamp,
+    /// In thousandths; `None`: none was set.
+    pub thousandths: Option<u32>,
+    /// Who says so: `config`, `schedule`, `file` or `http`.
+    pub source: String,
+}
+
+/// For how long a job held hardware alone, nested jobs included; of what several
+/// share, each has its part of the time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The machine without its GPUs.
+    pub machine_microseconds: u64,
+    /// Its GPUs.
+    pub gpus: Vec<HeldGpu>,
+}
+
+/// A GPU that was held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldGpu {
+    /// NVML's name.
+    pub model: String,
+    /// For how long.
+    pub microseconds: u64,
+}
+
+impl Held {
+    /// Adds a time: of a GPU of this model, or (`None`) of the machine.
+    pub fn add(&mut self, model: Option<&str>, microseconds: u64) {
+        let Some(model) = model else {
+            self.machine_microseconds = self.machine_microseconds.saturating_add(microseconds);
+            return;
+        };
+        match self.gpus.iter_mut().find(|gpu| gpu.model == model) {
+            Some(gpu) => gpu.microseconds = gpu.microseconds.saturating_add(microseconds),
+            None => self.gpus.push(HeldGpu { model: model.to_owned(), microseconds }),
+        }
+    }
+}
+
 /// A job's energy of one domain, for people and records: nested jobs included.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DomainReport {
@@ -308,6 +375,12 @@ pub struct JobReport {
     pub missing: Vec<Missing>,
     /// Remarks on quality, oldest first.
     pub notes: Vec<String>,
+    /// The building's PUE during its time, oldest first.
+    #[serde(default)]
+    pub pue: Vec<PueFact>,
+    /// What it held.
+    #[serde(default)]
+    pub held: Held,
 }
 
 /// The ledger's health.

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use super::{Batch, Booking, CounterMark, CpuMark, DomainKey, Event, JobKey};
+use super::{Batch, Booking, CounterMark, CpuMark, DomainKey, Event, HeldMark, JobKey};
 use crate::units::Energy;
 
 /// Lines held at most: about 10 MB, some 48 hours of 20 jobs on 5 domains each
@@ -43,6 +43,8 @@ pub struct Pending {
     pub counters: HashMap<DomainKey, CounterMark>,
     /// CPU times.
     pub cpu: HashMap<JobKey, CpuMark>,
+    /// What jobs have held.
+    pub held: HashMap<(JobKey, DomainKey), HeldMark>,
     /// What is missing here.
     pub dropped: Dropped,
 }
@@ -54,6 +56,7 @@ impl Pending {
             && self.bookings.is_empty()
             && self.counters.is_empty()
             && self.cpu.is_empty()
+            && self.held.is_empty()
     }
 
     /// Forgets all, keeps the room.
@@ -62,6 +65,7 @@ impl Pending {
         self.bookings.clear();
         self.counters.clear();
         self.cpu.clear();
+        self.held.clear();
         self.dropped = Dropped::default();
     }
 
@@ -80,6 +84,9 @@ impl Pending {
         for mark in batch.cpu.drain(..) {
             self.cpu.insert(mark.job, mark);
         }
+        for mark in batch.held.drain(..) {
+            self.held.insert((mark.job, mark.domain), mark);
+        }
         self.bound();
     }
 
@@ -93,6 +100,7 @@ impl Pending {
         }
         self.counters.extend(later.counters.drain());
         self.cpu.extend(later.cpu.drain());
+        self.held.extend(later.held.drain());
         self.dropped.lines += later.dropped.lines;
         self.dropped.energy = self.dropped.energy.saturating_add(later.dropped.energy);
         self.dropped.events += later.dropped.events;

@@ -13,11 +13,12 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Result, params_from_iter};
 
+use super::accounts::{held, pue_facts};
 use super::rows;
 use super::schema::{self, FILE_NAME, LedgerError, with_suffix};
 use super::{
-    Amount, Booking, DomainKey, DomainReport, IntensityFact, IntervalEnergy, JobKey, JobReport,
-    JobRow, Uncertainty,
+    Amount, Booking, DomainKey, DomainReport, Held, IntensityFact, IntervalEnergy, JobKey,
+    JobReport, JobRow, Uncertainty,
 };
 use crate::jobs::{JobId, JobState};
 use crate::sensors::{Domain, Kind, Method, Missing};
@@ -30,7 +31,7 @@ pub const LIMIT: u32 = 50;
 const BUSY: Duration = Duration::from_secs(2);
 
 /// The job `?1` and all that are nested in it, as the table `family`.
-const FAMILY: &str = "WITH RECURSIVE family (key) AS (
+pub(super) const FAMILY: &str = "WITH RECURSIVE family (key) AS (
      SELECT ?1 UNION SELECT job.key FROM job JOIN family ON job.parent_key = family.key)";
 
 /// Which jobs to list. Everything that is set must hold.
@@ -68,6 +69,8 @@ pub struct JobSummary {
     pub estimated: [Option<Energy>; Kind::ALL.len()],
     /// Whether any counted domain has a sensor.
     pub measured: bool,
+    /// What it held.
+    pub held: Held,
 }
 
 impl JobSummary {
@@ -289,8 +292,10 @@ pub(super) fn summarize(connection: &Connection, row: JobRow) -> Result<JobSumma
          JOIN domain ON domain.key = part.domain"
     );
     let none = [None; Kind::ALL.len()];
+    let held = held(connection, row.key)?;
+    let (overlapping, estimated) = (none, none);
     let mut summary =
-        JobSummary { energy: none, overlapping: none, estimated: none, measured: false, row };
+        JobSummary { energy: none, overlapping, estimated, measured: false, held, row };
     let mut statement = connection.prepare_cached(&sql)?;
     let mut found = statement.query([summary.row.key.0])?;
     while let Some(row) = found.next()? {
@@ -344,6 +349,8 @@ fn report(connection: &Connection, id: &JobId) -> Result<Option<JobReport>> {
         intervals: intervals.into_iter().map(interval).collect(),
         missing: missing(connection, job.key)?,
         notes: notes(connection, job.key)?,
+        pue: pue_facts(connection, job.started, job.ended)?,
+        held: held(connection, job.key)?,
         job,
     }))
 }

@@ -10,15 +10,22 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Result};
 
+use super::accounts::{accounts_held, pue_facts};
 use super::query::{JobSummary, summarize};
 use super::rows;
-use super::{Booking, DomainKey, JobKey, JobRow};
+use super::{Booking, DomainKey, Held, JobKey, JobRow, PueFact};
 use crate::sensors::{Domain, DomainId, Kind};
 use crate::units::{BootTime, Energy};
 
 /// Every (job, domain)'s sum of closed lines, and beside it its open line.
 const PARTS: &str = "(SELECT job, domain, energy_uj FROM tally
      UNION ALL SELECT job, domain, energy_uj FROM booking_open) AS part";
+
+/// The ended jobs inside the job `?1` and in no other running job, as `inner`.
+const INNER: &str = "WITH RECURSIVE inner (key) AS (
+     SELECT key FROM job WHERE parent_key = ?1 AND state <> 'running'
+     UNION SELECT job.key FROM job JOIN inner ON job.parent_key = inner.key
+     WHERE job.state <> 'running')";
 
 /// All that a restart needs.
 #[derive(Debug, Default)]
@@ -39,6 +46,12 @@ pub struct Recovered {
     pub users: Vec<AccountEnergy>,
     /// The same by project; jobs without one are in none.
     pub projects: Vec<AccountEnergy>,
+    /// What each user's jobs held since the ledger began.
+    pub users_held: Vec<(String, Held)>,
+    /// The same by project.
+    pub projects_held: Vec<(String, Held)>,
+    /// The PUE that held last, and all since the oldest running job began.
+    pub pue: Vec<PueFact>,
     /// Jobs that ended at or after the asked time, nested jobs included in their
     /// figures, newest first.
     pub ended: Vec<JobSummary>,
@@ -87,6 +100,12 @@ pub struct RunningJob {
     pub lines: Vec<Booking>,
     /// Lines of ended jobs that ran inside it and in no other running job.
     pub nested: Vec<Booking>,
+    /// What it held so far, its nested jobs apart.
+    pub held: Vec<(DomainKey, u64)>,
+    /// Up to when that is.
+    pub held_until: Option<BootTime>,
+    /// What ended jobs held that ran inside it and in no other running job.
+    pub nested_held: Vec<(DomainKey, u64)>,
     /// Its remarks so far.
     pub notes: Vec<String>,
     /// What each domain had counted in all when the job's claim on it began.
@@ -117,10 +136,15 @@ pub fn read(connection: &Connection, ended_since: Timestamp) -> Result<Recovered
     let domains = domains(connection)?;
     let sql = format!("SELECT {} FROM booking_open", rows::LINE);
     let open = connection.prepare(&sql)?.query_map([], rows::line)?.collect::<Result<_>>()?;
+    let running = running(connection)?;
+    let oldest = running.iter().map(|job| job.row.started).min().unwrap_or(Timestamp::MAX);
     Ok(Recovered {
         next_domain: next("domain")?,
         next_job: next_job(connection, next("job")?)?,
-        running: running(connection)?,
+        users_held: accounts_held(connection, "user")?,
+        projects_held: accounts_held(connection, "project")?,
+        pue: pue_facts(connection, oldest, None)?,
+        running,
         open,
         users: accounts(connection, "user")?,
         projects: accounts(connection, "project")?,
@@ -201,22 +225,32 @@ fn running_job(connection: &Connection, row: JobRow) -> Result<RunningJob> {
     let own = format!("SELECT {} FROM line WHERE job = ? ORDER BY domain, from_us", rows::LINE);
     let columns = rows::LINE;
     let nested = format!(
-        "WITH RECURSIVE inner (key) AS (
-             SELECT key FROM job WHERE parent_key = ?1 AND state <> 'running'
-             UNION SELECT job.key FROM job JOIN inner ON job.parent_key = inner.key
-             WHERE job.state <> 'running')
-         SELECT {columns} FROM inner CROSS JOIN booking ON booking.job = inner.key
+        "{INNER} SELECT {columns} FROM inner CROSS JOIN booking ON booking.job = inner.key
          UNION ALL
          SELECT {columns} FROM inner CROSS JOIN booking_open ON booking_open.job = inner.key"
+    );
+    let held = |sql: &str| -> Result<Vec<(DomainKey, u64)>> {
+        let part = |row: &rusqlite::Row<'_>| Ok((DomainKey(row.get(0)?), rows::unsigned(row, 1)?));
+        connection.prepare_cached(sql)?.query_map([key], part)?.collect()
+    };
+    let held_nested = format!(
+        "{INNER} SELECT held.domain, held.held_us FROM inner CROSS JOIN held
+         ON held.job = inner.key"
     );
     let notes = connection
         .prepare_cached("SELECT text FROM note WHERE job = ? ORDER BY seq")?
         .query_map([key], |row| row.get(0))?
         .collect::<Result<_>>()?;
+    let until: Option<i64> = connection
+        .prepare_cached("SELECT max(until_ns) FROM held WHERE job = ?")?
+        .query_row([key], |row| row.get(0))?;
     Ok(RunningJob {
+        held_until: until.map(|until| BootTime::from_nanoseconds(until.unsigned_abs())),
         cpu_microseconds: cpu.and_then(|used| u64::try_from(used).ok()),
         lines: lines(&own)?,
         nested: lines(&nested)?,
+        held: held("SELECT domain, held_us FROM held WHERE job = ?")?,
+        nested_held: held(&held_nested)?,
         before: connection
             .prepare_cached("SELECT domain, total_uj FROM before WHERE job = ?")?
             .query_map([key], |row| Ok((DomainKey(row.get(0)?), rows::energy(row, 1)?)))?

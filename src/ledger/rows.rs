@@ -12,7 +12,7 @@ use rusqlite::types::Type;
 use rusqlite::{Error, Result, Row};
 
 use super::{
-    Amount, Booking, DomainKey, IntensityFact, IntensityKind, JobKey, JobRow, Uncertainty,
+    Amount, Booking, DomainKey, IntensityFact, IntensityKind, JobKey, JobRow, PueFact, Uncertainty,
 };
 use crate::jobs::{Exit, JobId, JobSpec, JobState};
 use crate::sensors::{Domain, DomainId, Kind, Method};
@@ -215,6 +215,16 @@ pub fn line(row: &Row<'_>) -> Result<Booking> {
             },
             gap_nanoseconds: unsigned(row, 9)?,
         },
+    })
+}
+
+/// A fact from all columns of `pue`.
+pub fn pue(row: &Row<'_>) -> Result<PueFact> {
+    let from: i64 = row.get(0)?;
+    Ok(PueFact {
+        from: Timestamp::from_microsecond(from).map_err(|_| unfit(0, from, "time"))?,
+        thousandths: row.get(1)?,
+        source: row.get(2)?,
     })
 }
 

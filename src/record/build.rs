@@ -11,6 +11,7 @@ use super::{
     DomainPart, EmissionsPart, EnergyPart, GpuPart, HostPart, IntensityPart, IntensityUse, JobPart,
     PuePart, QualityPart, Record, SCHEMA, text, timing,
 };
+use crate::carbon::pue::{MeanPue, PueByTime};
 use crate::carbon::{Operational, Use, operational};
 use crate::grid;
 use crate::jobs::Exit;
@@ -18,7 +19,7 @@ use crate::ledger::{DomainReport, IntensityFact, JobReport, JobRow};
 use crate::sensors::{Kind, Method, Missing};
 use crate::units::Energy;
 
-/// The record of a job. `facts` are those of the job's zone and of the world; the
+/// The record of a job; [`super::account`] adds what the configuration asks for. `facts` are those of the job's zone and of the world; the
 /// world's are used only where there is none of the zone.
 pub fn build(report: &JobReport, host: &HostPart, facts: &[IntensityFact]) -> Record {
     let counted: Vec<&DomainReport> =
@@ -28,7 +29,8 @@ pub fn build(report: &JobReport, host: &HostPart, facts: &[IntensityFact]) -> Re
         .filter(|kind| counted.iter().any(|one| one.domain.kind == *kind))
         .collect();
     let (zone_facts, zone_note) = facts_in_force(report.job.zone.as_deref(), facts);
-    let pue = report.job.pue_thousandths.unwrap_or(1_000);
+    let pue = PueByTime::of_job(&report.job, &report.pue);
+    let mean_pue = pue.mean(&report.intervals);
     let carbon = operational(&report.intervals, &zone_facts, pue);
     let nothing_used = counted.iter().all(|one| one.amount.energy == Energy::ZERO);
     let mut emissions = emissions_part(&carbon, !counted.is_empty(), nothing_used);
@@ -37,13 +39,15 @@ pub fn build(report: &JobReport, host: &HostPart, facts: &[IntensityFact]) -> Re
         schema: SCHEMA.to_owned(),
         job: job_part(&report.job),
         host: host_part(host, &counted),
-        energy: energy_part(report, &counted, &coverage),
+        energy: energy_part(report, &counted, &coverage, mean_pue),
         quality: QualityPart {
             gaps_seconds: longest_gap(&counted),
             coverage: coverage.iter().map(|kind| kind.as_str().to_owned()).collect(),
             notes: notes(report, &counted, zone_note, &emissions),
         },
         emissions,
+        water: None,
+        cost: None,
     }
 }
 
@@ -83,13 +87,14 @@ fn host_part(host: &HostPart, counted: &[&DomainReport]) -> HostPart {
     HostPart { gpus: gpus.collect(), ..host.clone() }
 }
 
-fn energy_part(report: &JobReport, counted: &[&DomainReport], coverage: &[Kind]) -> EnergyPart {
-    let row = &report.job;
+fn energy_part(
+    report: &JobReport,
+    counted: &[&DomainReport],
+    coverage: &[Kind],
+    pue: Option<MeanPue>,
+) -> EnergyPart {
     let total = counted.iter().map(|one| one.amount.energy).reduce(Energy::saturating_add);
-    let pue = row.pue_thousandths.map(|thousandths| PuePart {
-        value: f64::from(thousandths) / 1_000.0,
-        source: if row.spec.pue_thousandths.is_some() { "flag" } else { "config" }.to_owned(),
-    });
+    let pue = pue.map(|MeanPue { value, source }| PuePart { value, source });
     EnergyPart {
         total_joules: total.map(Energy::joules),
         uncertainty_joules: total.map(|_| microjoules(of_sum(counted))),
@@ -171,6 +176,8 @@ fn emissions_part(carbon: &Operational, known: bool, nothing_used: bool) -> Emis
         total_grams: operational_grams,
         operational_grams,
         embodied_grams: None,
+        embodied: None,
+        market_based: None,
         intensity: if known { intensity_part(carbon) } else { None },
         timing: None,
     }

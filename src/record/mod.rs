@@ -6,6 +6,7 @@
 //! `docs/record.md`). A field that is unknown is null, never invented. Nothing
 //! here reads a sensor, a clock or the network.
 
+mod account;
 mod build;
 pub mod host;
 pub mod summary;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use account::account;
 pub use build::build;
 pub use version::{ReadRecordError, SCHEMA, Version, VersionError, read};
 
@@ -34,6 +36,10 @@ pub struct Record {
     pub energy: EnergyPart,
     /// How much CO2e.
     pub emissions: EmissionsPart,
+    /// How much water; null: not configured.
+    pub water: Option<WaterPart>,
+    /// How much money; null: not configured.
+    pub cost: Option<CostPart>,
     /// How good the figures are.
     pub quality: QualityPart,
 }
@@ -153,9 +159,9 @@ pub struct DomainPart {
 /// Power usage effectiveness and where it comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PuePart {
-    /// At least 1.
+    /// At least 1; the mean by energy where it changed.
     pub value: f64,
-    /// `flag`, `config`.
+    /// `flag`, `config`, `schedule`, `file`, `http`; joined by `+` where they took turns.
     pub source: String,
 }
 
@@ -169,6 +175,10 @@ pub struct EmissionsPart {
     pub operational_grams: Option<f64>,
     /// Grams CO2e of making the hardware; null: not computed.
     pub embodied_grams: Option<f64>,
+    /// How they come about.
+    pub embodied: Option<EmbodiedPart>,
+    /// The electricity by contract; null: not configured. Part of no total.
+    pub market_based: Option<MarketBasedPart>,
     /// The grid.
     pub intensity: Option<IntensityPart>,
     /// How its start was chosen; null: it began when it was told to.
@@ -210,6 +220,64 @@ pub struct TimingPart {
     pub at_once_grams_per_kwh: Option<f64>,
     /// How much less the job's own mean is than that, in percent; negative: more.
     pub realised_saving_percent: Option<f64>,
+}
+
+/// Embodied emissions: of making the hardware, by the time in which the job held it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EmbodiedPart {
+    /// `time-held`: hours held alone × mass ÷ (lifetime × utilisation).
+    pub method: String,
+    /// Who published the masses, for each kind of hardware; `config`.
+    pub source: String,
+    /// Seconds of the machine, the job's share of it.
+    pub server_seconds: f64,
+    /// Seconds of its GPUs.
+    pub gpu_seconds: f64,
+    /// Grams CO2e of the machine without its GPUs.
+    pub server_grams: f64,
+    /// Grams CO2e of the GPUs.
+    pub gpu_grams: f64,
+    /// Grams CO2e of all by the lowest published masses.
+    pub lowest_grams: f64,
+    /// Grams CO2e of all by the highest.
+    pub highest_grams: f64,
+}
+
+/// Emissions of the electricity by contract (GHG Protocol, Scope 2, market-based).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MarketBasedPart {
+    /// Grams CO2e, with PUE; null where the energy is unknown.
+    pub grams: Option<f64>,
+    /// The factor.
+    pub grams_per_kwh: f64,
+    /// What it rests on, in the words of the configuration.
+    pub source: String,
+}
+
+/// Water, in litres.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WaterPart {
+    /// What is known of it in all; null where the energy is unknown.
+    pub litres: Option<f64>,
+    /// On site, by the cooling; null: not configured.
+    pub site_litres: Option<f64>,
+    /// At the power stations; null: not configured.
+    pub grid_litres: Option<f64>,
+    /// Litres on site per kWh of the IT equipment.
+    pub site_litres_per_kwh: Option<f64>,
+    /// Litres at the power stations per kWh of the facility.
+    pub grid_litres_per_kwh: Option<f64>,
+}
+
+/// Money.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CostPart {
+    /// Facility energy × price; null where the energy is unknown.
+    pub amount: Option<f64>,
+    /// Per kWh.
+    pub price_per_kwh: f64,
+    /// Of both.
+    pub currency: String,
 }
 
 /// Carbon intensity over the job.

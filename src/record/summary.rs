@@ -7,6 +7,7 @@
 
 use super::uncertainty::quadrature;
 use super::{DomainPart, IntensityPart, IntensityUse, Record, text};
+use crate::carbon::equivalents;
 
 /// How the summary looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,8 +32,9 @@ struct Line {
 pub fn summary(record: &Record, style: Style) -> String {
     let mut lines = energy_lines(record);
     lines.extend(facility_line(record));
-    lines.extend(emissions_line(record));
+    lines.extend(emissions_lines(record));
     lines.extend(timing_line(record));
+    lines.extend(account_lines(record));
     lines.push(Line::text("job", &record.job.id));
     lines.extend(quality_lines(record));
     let mut out = paint(&title(record), Some(BOLD), style);
@@ -49,6 +51,19 @@ impl Line {
             remark: text.to_owned(),
             colour: None,
         }
+    }
+
+    /// A label, a figure with its unit, a remark.
+    fn figure(label: &str, figure: String, remark: String) -> Line {
+        Line {
+            cells: [label.to_owned(), figure, String::new(), String::new()],
+            remark,
+            colour: None,
+        }
+    }
+
+    fn grams(label: &str, grams: f64, remark: String) -> Line {
+        Line { colour: Some(BOLD), ..Line::figure(label, text::emissions(grams), remark) }
     }
 
     fn energy(label: &str, joules: f64, uncertainty: Option<f64>, remark: String) -> Line {
@@ -152,15 +167,77 @@ fn facility_line(record: &Record) -> Option<Line> {
     Some(Line::energy("facility", record.energy.facility_joules?, None, remark))
 }
 
-fn emissions_line(record: &Record) -> Option<Line> {
-    record.energy.total_joules?;
-    let Some(grams) = record.emissions.total_grams else {
-        return Some(Line::text("CO2e", "not known"));
-    };
-    let cells = ["CO2e".to_owned(), text::emissions(grams), String::new(), String::new()];
+/// CO2e: of the electricity; with that of the hardware, both and their sum; and in
+/// words that people know.
+fn emissions_lines(record: &Record) -> Vec<Line> {
+    let emissions = &record.emissions;
+    if record.energy.total_joules.is_none() {
+        return Vec::new();
+    }
     // A job that used no energy used none of any intensity.
-    let remark = record.emissions.intensity.as_ref().map_or(String::new(), intensity_text);
-    Some(Line { cells, remark, colour: Some(BOLD) })
+    let intensity = || emissions.intensity.as_ref().map_or(String::new(), intensity_text);
+    let Some(operational) = emissions.operational_grams else {
+        let mut lines = vec![Line::text("CO2e", "not known")];
+        lines.extend(embodied_line(record));
+        return lines;
+    };
+    let total = emissions.total_grams.unwrap_or(operational);
+    let mut lines = match embodied_line(record) {
+        None => vec![Line::grams("CO2e", operational, intensity())],
+        Some(embodied) => vec![
+            Line::grams("CO2e", total, "of electricity and hardware".to_owned()),
+            Line { colour: None, ..Line::grams("  operational", operational, intensity()) },
+            embodied,
+        ],
+    };
+    if let Some((like, count)) = equivalents::readable(total) {
+        let metres = like.id == "car_km" && count < 1.0;
+        let count = if metres { count * 1e3 } else { count };
+        let what = if metres { like.text.replacen("km", "m", 1) } else { like.text.clone() };
+        let text = format!("{} {what} ({})", text::number(count), like.source);
+        lines.push(Line::text("like", &text));
+    }
+    lines
+}
+
+fn embodied_line(record: &Record) -> Option<Line> {
+    let grams = record.emissions.embodied_grams?;
+    let part = record.emissions.embodied.as_ref();
+    let remark = part.map_or(String::new(), |part| {
+        let range = format!(
+            "{} to {}",
+            text::emissions(part.lowest_grams),
+            text::emissions(part.highest_grams)
+        );
+        format!("making the hardware held ({range}), {}", text::line(&part.source))
+    });
+    Some(Line { colour: None, ..Line::grams("  embodied", grams, remark) })
+}
+
+/// What the configuration asks for beside.
+fn account_lines(record: &Record) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let market = record.emissions.market_based.as_ref();
+    if let Some((grams, market)) = market.and_then(|part| Some((part.grams?, part))) {
+        let factor = text::number(market.grams_per_kwh);
+        let remark = format!("by contract: {factor} g/kWh, {}", text::line(&market.source));
+        lines.push(Line { colour: None, ..Line::grams("market-based", grams, remark) });
+    }
+    if let Some((litres, water)) = record.water.as_ref().and_then(|part| Some((part.litres?, part)))
+    {
+        let part =
+            |litres: Option<f64>, word: &str| Some(format!("{} L {word}", text::number(litres?)));
+        let parts = [part(water.site_litres, "on site"), part(water.grid_litres, "by the grid")];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        lines.push(Line::figure("water", format!("{} L", text::number(litres)), parts.join(", ")));
+    }
+    if let Some((amount, cost)) = record.cost.as_ref().and_then(|part| Some((part.amount?, part))) {
+        let currency = text::line(&cost.currency);
+        let remark = format!("{} {currency} a kWh", cost.price_per_kwh);
+        let figure = format!("{} {currency}", text::number(amount));
+        lines.push(Line::figure("cost", figure, remark));
+    }
+    lines
 }
 
 fn intensity_text(intensity: &IntensityPart) -> String {

@@ -40,7 +40,13 @@ fn a_restart_finds_all_that_it_needs() {
         line(3, 2, 1, 8),
     ];
     let counters = vec![mark(1, 9_999)];
-    writer.submit(&mut Batch { events, bookings, counters, cpu: vec![cpu(1, 5), cpu(2, 6)] });
+    writer.submit(&mut Batch {
+        events,
+        bookings,
+        counters,
+        cpu: vec![cpu(1, 5), cpu(2, 6)],
+        ..Batch::default()
+    });
     let over = [
         job_event(&ended(inner.clone(), Exit::Code(0))),
         job_event(&ended(other.clone(), Exit::Signal(9))),
@@ -290,7 +296,12 @@ fn a_row_that_does_not_fit_is_counted_and_keeps_nothing_else_back() {
     events.push(job_event(&job(1, "a", None)));
     events.push(Event::Note { job: JobKey(77), text: "of no known job".to_owned() });
     let bookings = vec![line(1, 1, 0, u64::MAX), line(1, 99, 0, 1), line(1, 1, 1, 5)];
-    writer.submit(&mut Batch { events, bookings, counters: vec![mark(1, u64::MAX)], cpu: vec![] });
+    writer.submit(&mut Batch {
+        events,
+        bookings,
+        counters: vec![mark(1, u64::MAX)],
+        ..Batch::default()
+    });
     until("written", || writer.health().last_write.is_some());
     let health = writer.health();
     assert_eq!((health.up, health.errors, health.pending), (true, 4, 0));

@@ -4,9 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use aimeter::carbon::embodied::EmbodiedSettings;
+use aimeter::carbon::resources::Accounting;
 use aimeter::jobs::{Exit, GpuRequest, JobSpec, JobState};
 use aimeter::ledger::{
-    Amount, DomainReport, IntensityFact, IntervalEnergy, JobKey, JobReport, JobRow, Uncertainty,
+    Amount, DomainReport, Held, HeldGpu, IntensityFact, IntervalEnergy, JobKey, JobReport, JobRow,
+    Uncertainty,
 };
 use aimeter::record::{CpuPart, HostPart};
 use aimeter::sensors::{Domain, DomainId, Kind, Method, Missing};
@@ -43,6 +46,8 @@ pub fn report() -> JobReport {
         intervals: vec![],
         missing: vec![],
         notes: vec![],
+        pue: vec![],
+        held: Held::default(),
     }
 }
 
@@ -159,6 +164,27 @@ pub fn server() -> JobReport {
     ]);
     report.job.pue_thousandths = Some(1_200);
     report
+}
+
+/// The same, which held its one GPU, and with it half of a machine of two.
+pub fn holding() -> JobReport {
+    let mut report = server();
+    let gpu = HeldGpu { model: "NVIDIA H100 80GB HBM3".into(), microseconds: 751_250_000 };
+    report.held = Held { machine_microseconds: 375_625_000, gpus: vec![gpu] };
+    report
+}
+
+/// The account of `docs/record-example.json`.
+pub fn accounting() -> Accounting {
+    Accounting {
+        embodied: EmbodiedSettings::default(),
+        wue: Some(0.18),
+        grid_wue: Some(3.9),
+        market_based_grams_per_kwh: Some(50.0),
+        market_based_source: Some("wind power agreement 2026".into()),
+        price_per_kwh: Some(0.25),
+        currency: Some("EUR".into()),
+    }
 }
 
 pub fn host() -> HostPart {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `aimeter show`: the text to the letter, and the record as it is.
 
+use aimeter::carbon::resources::Accounting;
 use aimeter::commands::show::{Options, show};
 use aimeter::jobs::JobId;
 use aimeter::ledger::{IntervalEnergy, JobReport};
@@ -11,7 +12,12 @@ use crate::fixtures::*;
 
 fn shown(report: &JobReport, json: bool) -> String {
     let job: JobId = "01JDFQ8W3E6V0N5T2K7YB4XHMC".parse().unwrap();
-    let options = Options { job: job.clone(), json, style: Style { colour: false } };
+    let options = Options {
+        job: job.clone(),
+        json,
+        style: Style { colour: false },
+        accounting: Accounting::default(),
+    };
     let mut out = Vec::new();
     let load = |asked: &JobId| {
         assert_eq!(*asked, job);
@@ -47,6 +53,7 @@ aimeter: resnet-finetune took 12 min 31 s
     node    2.10 MJ  (583 Wh)   ± 0 J     derived, 50 % of the domain; overlaps the others, not added
   facility  2.08 MJ  (578 Wh)             with PUE 1.20 (config)
   CO2e        122 g  GB 211 g/kWh (average, lifecycle), yearly mean by OWID/Ember 2024
+  like      500 m driven by a mean US car (US EPA equivalencies calculator)
   job       01JDFQ8W3E6V0N5T2K7YB4XHMC
   gaps      5.0 s without readings
   note      the daemon was away for 5.0 s
@@ -68,6 +75,19 @@ energy over time
 carbon intensity
   from                      to                        g/kWh  kind   source
   2026-11-24T09:00:00.000Z  2026-11-24T09:12:00.000Z    211  table  table:OWID/Ember 2024
+
+the same as
+   number  of                                                     each  source
+    0.500  km driven by a mean US car                        0.2442 kg  US EPA equivalencies calculator 2024
+  1.36e-4  New York - San Francisco flights (one passenger)     900 kg  Strubell et al. (arXiv 1906.02243) 2019
+  2.44e-5  years of a mean human life                          5000 kg  Strubell et al. (arXiv 1906.02243) 2019
+  7.44e-6  years of a mean American life                      16400 kg  Strubell et al. (arXiv 1906.02243) 2019
+  2.13e-6  lives of a US car, fuel included                   57150 kg  Strubell et al. (arXiv 1906.02243) 2019
+  5.44e-5  years of electricity of a US home                 10632 kWh  US EIA 2021
+  4.07e-6  trainings of BLOOM                                 30000 kg  Luccioni et al. (arXiv 2211.02001) 2022
+  1.60e-6  trainings of OPT-175B                              76300 kg  Luccioni et al. (arXiv 2211.02001) 2022
+  3.21e-7  trainings of Gopher                               380000 kg  Luccioni et al. (arXiv 2211.02001) 2022
+  2.21e-7  trainings of GPT-3                                552000 kg  Luccioni et al. (arXiv 2211.02001) 2022
 ";
     assert_eq!(text, expected.trim_start_matches('\n'), "it was:\n{text}");
 }
@@ -102,7 +122,12 @@ fn json_is_the_record() {
 
 #[test]
 fn a_job_that_is_not_there_is_an_error_and_nothing_is_written() {
-    let options = Options { job: "none".parse().unwrap(), json: false, style: Style::default() };
+    let options = Options {
+        job: "none".parse().unwrap(),
+        json: false,
+        style: Style::default(),
+        accounting: Accounting::default(),
+    };
     let mut out = Vec::new();
     let load = |_: &JobId| Err(anyhow::anyhow!("no job `none`"));
     let error = show(&options, &host(), load, |_| facts(), &mut out).unwrap_err();

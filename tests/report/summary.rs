@@ -29,6 +29,7 @@ aimeter: resnet-finetune took 12 min 31 s
     node    2.10 MJ  (583 Wh)   ± 0 J     derived, 50 % of the domain; overlaps the others, not added
   facility  2.08 MJ  (578 Wh)             with PUE 1.20 (config)
   CO2e        122 g  GB 211 g/kWh (average, lifecycle), yearly mean by OWID/Ember 2024
+  like      500 m driven by a mean US car (US EPA equivalencies calculator)
   job       01JDFQ8W3E6V0N5T2K7YB4XHMC
   note      CPU and DRAM energy is split between jobs by CPU time
 ");
@@ -47,6 +48,7 @@ aimeter: resnet-finetune took 12 min 31 s
   energy  2.88 MJ  (800 Wh)  ± 20 kJ  measured, sensor gain ± 2.6 %
     GPU   2.88 MJ  (800 Wh)  ± 20 kJ  measured and derived, 8 domains
   CO2e      169 g  GB 211 g/kWh (average, lifecycle), yearly mean by OWID/Ember 2024
+  like    691 m driven by a mean US car (US EPA equivalencies calculator)
   job     01JDFQ8W3E6V0N5T2K7YB4XHMC
 ",
     );
@@ -110,6 +112,7 @@ aimeter: resnet-finetune took 12 min 31 s
   energy  9.00 kJ  (2.50 Wh)  ± 150 J  measured, sensor gain ± 7.5 %
     GPU   9.00 kJ  (2.50 Wh)  ± 150 J  measured
   CO2e     527 mg  GB 211 g/kWh (average, lifecycle), yearly mean by OWID/Ember 2024
+  like    2.16 m driven by a mean US car (US EPA equivalencies calculator)
   job     01JDFQ8W3E6V0N5T2K7YB4XHMC
   gaps    5.0 s without readings
   note    the daemon was away for 5.0 s; its energy is booked from the counters
@@ -125,6 +128,7 @@ aimeter: resnet-finetune took 12 min 31 s
     GPU      80.0 kJ  (22.2 Wh)  ± 900 J  measured
     CPU      20.0 kJ  (5.56 Wh)  ± 12 kJ  estimated
   CO2e        5.86 g  GB 211 g/kWh (average, lifecycle), yearly mean by OWID/Ember 2024
+  like       24.0 m driven by a mean US car (US EPA equivalencies calculator)
   job        01JDFQ8W3E6V0N5T2K7YB4XHMC
   estimated  by a model of CPU power, not by a sensor; `aimeter sensors` tells how to get a measurement
 ");

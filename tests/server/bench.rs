@@ -138,7 +138,8 @@ pub fn report(jobs: &BTreeMap<JobId, JobSpec>, job: JobId) -> Result<Box<JobRepo
         pue_thousandths: None,
     };
     let (domains, intervals, missing, notes) = (vec![], vec![], vec![], vec![]);
-    Ok(Box::new(JobReport { job: row, domains, intervals, missing, notes }))
+    let (pue, held) = (vec![], Default::default());
+    Ok(Box::new(JobReport { job: row, domains, intervals, missing, notes, pue, held }))
 }
 
 pub fn record_of(report: &JobReport) -> Record {
@@ -173,9 +174,13 @@ pub fn record_of(report: &JobReport) -> Record {
             total_grams: None,
             operational_grams: None,
             embodied_grams: None,
+            embodied: None,
+            market_based: None,
             intensity: None,
             timing: None,
         },
+        water: None,
+        cost: None,
         quality: QualityPart::default(),
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::carbon::resources::Accounting;
 use crate::clock;
 use crate::commands::start;
 use crate::engine::{self, Command, EngineError, Handle, Parts};
@@ -46,6 +47,7 @@ pub struct Meter {
     /// Whether a daemon meters, which may be restarted and come back.
     daemon: bool,
     roots: Roots,
+    accounting: Accounting,
     remarks: Vec<String>,
 }
 
@@ -79,6 +81,7 @@ impl Meter {
             pid: spec.pid,
             daemon: false,
             roots: run.options.roots.clone(),
+            accounting: run.options.accounting.clone(),
             remarks: identity.warning.iter().chain(&run.config_problem).cloned().collect(),
         };
         let sockets = if run.args.standalone { Vec::new() } else { run.options.client_sockets() };
@@ -158,7 +161,7 @@ impl Meter {
         let parts = Parts {
             roots: run.options.roots.clone(),
             nvml_library: run.options.nvml_library.clone(),
-            settings: start::settings(&run.options),
+            settings: start::settings(&run.options, None),
             ledger: None,
             wait_for_gpus: NVML_WAIT,
             observe: false,
@@ -219,7 +222,8 @@ impl Meter {
                 if wanted && engine.send(command).is_ok() {
                     match report.blocking_recv() {
                         Ok(Ok(report)) => {
-                            finished.record = Some(start::record_of(&report, &self.roots))
+                            finished.record =
+                                Some(start::record_of(&report, &self.roots, &self.accounting))
                         }
                         Ok(Err(error)) => finished.remarks.push(error.to_string()),
                         Err(_) => finished.remarks.push("metering ended early".to_owned()),
@@ -311,10 +315,11 @@ fn is_own(folder: &Path) -> bool {
 fn serve_ranks(path: &Path, engine: &Handle, run: &RunOptions) -> Option<Server> {
     let bound = Bound::take(&[], path, None).ok()?;
     let roots = run.options.roots.clone();
+    let accounting = run.options.accounting.clone();
     let context = Context {
         engine: engine.clone(),
         heartbeat: Arc::new(Heartbeat::default()),
-        record: Arc::new(move |report| start::record_of(report, &roots)),
+        record: Arc::new(move |report| start::record_of(report, &roots, &accounting)),
         procfs: run.options.roots.procfs.clone(),
     };
     Server::start(bound, context).ok()

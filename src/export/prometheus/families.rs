@@ -52,6 +52,8 @@ families! {
         "The job's part of the node's own meter. Overlaps the job's other energies: never add them.";
     JOB_EMISSIONS = counter "aimeter_job_emissions_grams_total" JOB,
         "CO2e of a job's electricity at the intensity known when it was used; the job's record has later, better figures.";
+    JOB_EMBODIED = counter "aimeter_job_embodied_grams_total" JOB,
+        "CO2e of making the hardware that a job held, for the time in which it did; apart from that of its electricity.";
     JOB_POWER = gauge "aimeter_job_power_watts" JOB,
         "Power of a running job over the last tick.";
     JOB_RUNNING = gauge "aimeter_job_running" JOB,
@@ -64,10 +66,16 @@ families! {
         "Energy of a user's jobs by kind since the ledger began, finished jobs included; each joule once, also of nested jobs.";
     USER_EMISSIONS = counter "aimeter_user_emissions_grams_total" &["user"],
         "CO2e of a user's jobs at the intensity known when the energy was used.";
+    USER_EMBODIED = counter "aimeter_user_embodied_grams_total" &["user"],
+        "CO2e of making the hardware that a user's jobs held; apart from that of their electricity.";
     PROJECT_ENERGY = counter "aimeter_project_energy_joules_total" &["project", "kind"],
         "Energy of a project's jobs by kind since the ledger began, finished jobs included; each joule once, also of nested jobs.";
     PROJECT_EMISSIONS = counter "aimeter_project_emissions_grams_total" &["project"],
         "CO2e of a project's jobs at the intensity known when the energy was used.";
+    PROJECT_EMBODIED = counter "aimeter_project_embodied_grams_total" &["project"],
+        "CO2e of making the hardware that a project's jobs held; apart from that of their electricity.";
+    PUE = gauge "aimeter_pue_ratio" &["source"],
+        "The building's power usage effectiveness in force, and who says so; absent where none is set.";
     INTENSITY = gauge "aimeter_grid_intensity_grams_per_kwh" &["grid_zone", "source"],
         "Carbon intensity of the electricity now, in grams CO2e per kWh, and who says so.";
     SOURCE_UP = gauge "aimeter_sensor_up" &["source"],
