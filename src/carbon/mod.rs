@@ -10,8 +10,7 @@
 
 pub mod cooling;
 
-use std::cmp::Reverse;
-
+use crate::grid::facts::rank;
 use crate::ledger::{IntensityFact, IntensityKind, IntervalEnergy};
 use crate::units::{Emissions, Energy};
 
@@ -170,11 +169,7 @@ fn best<'a>(facts: &[&'a IntensityFact], moment: i64) -> Option<&'a IntensityFac
         let (start, end) = span(fact);
         start <= moment && moment < end
     };
-    let rank = |fact: &&IntensityFact| {
-        let (start, end) = span(fact);
-        (fact.kind, Reverse(fact.fetched_at), end - start, fact.source.clone())
-    };
-    facts.iter().filter(covers).copied().min_by_key(rank)
+    facts.iter().filter(covers).copied().min_by(|one, other| rank(one).cmp(&rank(other)))
 }
 
 fn span(fact: &IntensityFact) -> (i64, i64) {
