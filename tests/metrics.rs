@@ -89,6 +89,25 @@ fn account(name: &str, base: u64) -> AccountView {
     AccountView { name: name.into(), energy: by_kind, emissions: grams(base + 1) }
 }
 
+fn intensity(
+    zone: &str,
+    grams_per_kwh: f64,
+    source: &str,
+    quality: &'static str,
+    from: Option<Timestamp>,
+) -> IntensityView {
+    IntensityView {
+        asked: Some(zone.into()),
+        since: time(0),
+        zone: zone.into(),
+        grams_per_kwh,
+        source: source.into(),
+        signal: "average".into(),
+        quality,
+        from,
+    }
+}
+
 fn snapshot() -> Snapshot {
     Snapshot {
         at: Some(time(1)),
@@ -112,11 +131,21 @@ fn snapshot() -> Snapshot {
             SourceView { name: "rapl", up: false, domains: 4_201, missing: 4_202 },
         ],
         ledger: LedgerView { up: true, errors: 5, last_write: Some(time(6)), pending: 7 },
-        intensity: Some(IntensityView {
-            zone: "GB".into(),
-            grams_per_kwh: 209.5,
-            source: "table:2024".into(),
-        }),
+        zones: Arc::new([
+            intensity("GB", 209.5, "uk", "forecast", Some(time(-899))),
+            intensity("WORLD", 473.0, "table:2024", "table", None),
+            // A second zone that nobody knows.
+            intensity("WORLD", 473.0, "table:2024", "table", None),
+        ]),
+        feeds: Arc::new(vec![
+            FeedView {
+                source: "uk".into(),
+                up: Some(false),
+                requests: [("ok", 8), ("no_answer", 9)].into(),
+                last_success: Some(time(10)),
+            },
+            FeedView { source: "file".into(), ..FeedView::default() },
+        ]),
     }
 }
 

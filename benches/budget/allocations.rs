@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use aimeter::clock;
 use aimeter::engine::{self, Command as Order, Handle, Parts, Settings};
-use aimeter::grid;
 use aimeter::jobs::{Exit, GpuRequest, JobId, JobSpec};
 use aimeter::ledger::writer::Writer;
 use aimeter::sensors::Roots;
@@ -119,7 +118,8 @@ fn start(machine: &Machine) -> Handle {
         idle_policy: Default::default(),
         zone: Some("GB".into()),
         pue_thousandths: Some(1_200),
-        intensity: |zone| grid::fact_for(zone, clock::wall()).fact,
+        facts: Default::default(),
+        stale_after: Duration::from_secs(7_200),
         calibration: Vec::new(),
     };
     let parts = Parts {

@@ -21,6 +21,8 @@ use tokio::sync::oneshot;
 use crate::clock;
 use crate::config::{ConfigError, Options};
 use crate::engine::{Command, EngineError, Handle};
+use crate::grid::facts::FactBook;
+use crate::grid::live::Live;
 use crate::server::bind::Bound;
 use crate::server::heartbeat::Heartbeat;
 use crate::server::{Context, Server};
@@ -71,6 +73,8 @@ pub fn run(
         signals,
         heartbeat,
         engine: running.engine,
+        facts: running.facts,
+        live: running.live,
         server,
         systemd: Systemd::new(),
         ready: false,
@@ -104,6 +108,8 @@ struct Daemon {
     signals: Signals,
     heartbeat: Arc<Heartbeat>,
     engine: Handle,
+    facts: Arc<FactBook>,
+    live: Option<Live>,
     server: Server,
     systemd: Systemd,
     ready: bool,
@@ -159,10 +165,14 @@ impl Daemon {
                     tracing::warn!("{key} changed: restart the daemon for it to take effect");
                 }
                 self.level.set(options.log_level);
-                let settings = Box::new(start::settings(&options));
+                let grid_changed = options.grid != self.options.grid;
+                let settings = Box::new(start::settings(&options, &self.facts));
                 match self.engine.try_send(Command::Reload(settings)) {
                     Ok(()) => {
                         tracing::info!("configuration taken up");
+                        if let Some(live) = self.live.as_ref().filter(|_| grid_changed) {
+                            live.set(options.grid.clone());
+                        }
                         self.options = self.options.reloaded(options);
                     }
                     Err(error) => tracing::error!("the configuration was not taken up: {error}"),
@@ -177,6 +187,7 @@ impl Daemon {
     /// Closes the books, then the server; whether the books were closed.
     fn end(self) -> bool {
         self.systemd.stopping();
+        drop(self.live);
         let closed = close_books(&self.engine);
         self.server.stop();
         if closed {

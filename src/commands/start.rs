@@ -9,11 +9,14 @@ use crate::clock;
 use crate::config::Options;
 use crate::engine::{self, Command, Handle, Parts, Settings};
 use crate::grid;
+use crate::grid::facts::FactBook;
+use crate::grid::live::{self, Ends, Live};
+use crate::grid::poller::Poller;
 use crate::ledger::query::JobSummary;
 use crate::ledger::recover::Recovered;
 use crate::ledger::schema::LedgerError;
 use crate::ledger::writer::Writer;
-use crate::ledger::{IntensityFact, JobReport};
+use crate::ledger::{IntensityFact, JobReport, ZoneUse};
 use crate::record::{Record, build, host};
 use crate::sensors::Roots;
 use crate::server::RecordOf;
@@ -29,6 +32,10 @@ pub struct Running {
     pub engine: Handle,
     /// Makes a job's record.
     pub record: RecordOf,
+    /// The facts of intensity at hand.
+    pub facts: Arc<FactBook>,
+    /// Keeps them up to date; `None`: it could not be started.
+    pub live: Option<Live>,
 }
 
 /// Starts the engine with its sensors and its ledger.
@@ -48,17 +55,56 @@ pub fn engine(options: &Options) -> anyhow::Result<Running> {
             None
         }
     };
+    let mut ledger = ledger;
+    let (known, zones) = ledger.as_mut().map_or_else(Default::default, |(_, recovered)| {
+        (std::mem::take(&mut recovered.facts), std::mem::take(&mut recovered.zones))
+    });
+    let facts = Arc::new(FactBook::of_facts(known));
     let engine = engine::start(Parts {
         roots: options.roots.clone(),
         nvml_library: options.nvml_library.clone(),
-        settings: settings(options),
+        settings: settings(options, &facts),
         ledger,
         wait_for_gpus: Duration::ZERO,
         observe: true,
     })?;
-    let roots = options.roots.clone();
-    let record: RecordOf = Arc::new(move |report| record_of(report, &roots));
-    Ok(Running { engine, record })
+    let (roots, at_hand) = (options.roots.clone(), Arc::clone(&facts));
+    let record: RecordOf = Arc::new(move |report| record_of(report, &roots, &at_hand));
+    let live = live(options, &engine, &facts, &zones);
+    Ok(Running { engine, record, facts, live })
+}
+
+/// Starts asking feeds about the zones in use. Metering goes on without.
+pub fn live(
+    options: &Options,
+    engine: &Handle,
+    facts: &Arc<FactBook>,
+    zones: &[ZoneUse],
+) -> Option<Live> {
+    let environment = Box::new(|name: &str| std::env::var(name).ok());
+    let mut poller =
+        Poller::new(options.grid.clone(), Arc::clone(facts), environment, live::seed());
+    poller.remember(clock::wall(), zones);
+    let (seen, told) = (engine.clone(), engine.clone());
+    let ends = Ends {
+        in_use: Box::new(move || zones_in_use(&seen)),
+        take: Box::new(move |facts| told.try_send(Command::Intensity(facts.to_vec())).is_ok()),
+    };
+    Live::start(poller, ends)
+        .inspect_err(|error| tracing::error!(%error, "no feed of intensity is asked"))
+        .ok()
+}
+
+/// Zones in which energy is used now. A job may name anything: what is no zone is not
+/// asked about.
+fn zones_in_use(engine: &Handle) -> Vec<ZoneUse> {
+    let snapshot = engine.snapshot();
+    let to = clock::wall();
+    let zones = snapshot.zones.iter().filter_map(|view| {
+        let zone = view.asked.as_deref().filter(|zone| grid::intensity_of(zone).is_some())?;
+        Some(ZoneUse { zone: zone.to_owned(), from: view.since.min(to), to })
+    });
+    zones.collect()
 }
 
 fn open_ledger(options: &Options) -> anyhow::Result<(Writer, Recovered)> {
@@ -74,15 +120,17 @@ fn open_ledger(options: &Options) -> anyhow::Result<(Writer, Recovered)> {
     Ok(Writer::open(directory, &boot_id, ended_since)?)
 }
 
-/// The record of a report: with this host, and the intensity of the job's zone.
-pub fn record_of(report: &JobReport, roots: &Roots) -> Record {
-    let host = host::gather(roots);
-    build(report, &host, &[intensity_fact(report.job.zone.as_deref())])
+/// The record of a report: with this host, and what is known of the job's zone.
+pub fn record_of(report: &JobReport, roots: &Roots, facts: &FactBook) -> Record {
+    let zone = report.job.zone.as_deref();
+    let mut known = zone.map_or_else(Vec::new, |zone| facts.of(zone).to_vec());
+    known.push(intensity_fact(zone));
+    build(report, &host::gather(roots), &known)
 }
 
 /// The engine's settings by these options.
-pub fn settings(options: &Options) -> Settings {
-    options.settings(intensity_fact)
+pub fn settings(options: &Options, facts: &Arc<FactBook>) -> Settings {
+    options.settings(Arc::clone(facts))
 }
 
 /// The shipped table's fact for a zone; the world's where none is set or known.
@@ -111,7 +159,7 @@ fn sensors_after(options: &Options, time: Duration) -> SensorList {
     let engine = engine::start(Parts {
         roots: options.roots.clone(),
         nvml_library: options.nvml_library.clone(),
-        settings: settings(options),
+        settings: settings(options, &Arc::default()),
         ledger: None,
         wait_for_gpus: NVML_WAIT,
         observe: true,

@@ -18,6 +18,7 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
@@ -25,8 +26,8 @@ use tracing::level_filters::LevelFilter;
 use crate::attribution::IdlePolicy;
 use crate::engine::Settings;
 use crate::grid::chain::GridSettings;
+use crate::grid::facts::FactBook;
 use crate::grid::secret::SecretSource;
-use crate::ledger::IntensityFact;
 use crate::sensors::{DomainId, Roots};
 
 use keys::{Form, KEYS};
@@ -224,8 +225,8 @@ impl Options {
         keys::position(section, name).map(|place| self.origins[place].clone()).unwrap_or_default()
     }
 
-    /// The engine's settings; `intensity` is the grid's look-up.
-    pub fn settings(&self, intensity: fn(Option<&str>) -> IntensityFact) -> Settings {
+    /// The engine's settings, with the facts of intensity at hand.
+    pub fn settings(&self, facts: Arc<FactBook>) -> Settings {
         Settings {
             period: self.period,
             interval: self.interval,
@@ -233,7 +234,8 @@ impl Options {
             idle_policy: self.idle_policy,
             zone: self.zone.clone(),
             pue_thousandths: self.pue_thousandths,
-            intensity,
+            facts,
+            stale_after: self.grid.stale_after,
             calibration: self
                 .calibration
                 .iter()
@@ -373,6 +375,7 @@ impl Options {
                 let (least, most) = (Duration::from_secs(600), Duration::from_secs(86_400));
                 self.grid.stale_after = value::duration(text, least, most)?;
             }
+            ("grid", "poll") => self.grid.poll = value::poll(text)?,
             ("grid", "ca") => self.grid.network.ca = Some(value::path(text)?),
             ("grid", "proxy") => self.grid.network.proxy = Some(value::proxy(text)?),
             ("log", "level") => self.log_level = value::level(text)?,

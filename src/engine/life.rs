@@ -63,6 +63,9 @@ impl Engine {
                 }
                 let _ = reply.send(());
             }
+            Command::Intensity(facts) => {
+                self.batch.events.extend(facts.into_iter().map(Event::Intensity));
+            }
             Command::Reload(settings) => self.reload(*settings),
             Command::Wake | Command::Stop(_) => {}
         }
@@ -116,6 +119,7 @@ impl Engine {
         let cores = self.node_last.map_or(1, |node| node.cores);
         spec.reserved_cores = spec.reserved_cores.min(cores);
         spec.pue_thousandths = spec.pue_thousandths.map(|pue| pue.max(1_000));
+        spec.zone = spec.zone.map(|zone| zone.to_ascii_uppercase());
         let zone = spec.zone.clone().or_else(|| self.settings.zone.clone());
         let pue_thousandths = spec.pue_thousandths.or(self.settings.pue_thousandths);
         let row = JobRow {
@@ -158,16 +162,6 @@ impl Engine {
         }
     }
 
-    /// Tells the ledger the fact that a job's emissions are derived from.
-    fn tell_intensity(&mut self, slot: Slot) {
-        let Some(job) = self.job(slot) else { return };
-        let fact = (self.settings.intensity)(job.row.zone.as_deref());
-        if !self.told_zones.contains(&fact.zone) {
-            self.told_zones.push(fact.zone.clone());
-            self.batch.events.push(Event::Intensity(fact));
-        }
-    }
-
     /// Gives a job an account, a user and a project; used for new jobs and for those
     /// taken up again after a restart.
     pub(super) fn add_job(&mut self, row: JobRow, claim: CpuClaim) -> Slot {
@@ -192,7 +186,7 @@ impl Engine {
             replies: Vec::new(),
             cpu_used: 0,
             cpu_delta: 0,
-            intensity: (self.settings.intensity)(row.zone.as_deref()).intensity,
+            intensity: self.intensity_at(row.zone.as_deref(), clock::wall()),
             pue_thousandths: row.pue_thousandths.unwrap_or(1_000),
             user,
             project,
@@ -218,6 +212,7 @@ impl Engine {
         }
         self.batch.events.push(Event::Job(Box::new(job.row.clone())));
         self.jobs[slot.0] = Some(job);
+        self.forget_intensity();
         for note in notes {
             self.note(slot, note);
         }
@@ -305,9 +300,8 @@ impl Engine {
     }
 
     fn reload(&mut self, settings: Settings) {
-        self.intensity_view =
-            super::start::view_of(&(settings.intensity)(settings.zone.as_deref()));
         self.settings = settings;
+        self.forget_intensity();
         for state in &mut self.domains {
             state.meter.set_period(&state.domain, self.settings.period);
         }

@@ -12,6 +12,7 @@ mod core;
 mod domains;
 mod end;
 mod gpus;
+mod intensity;
 mod job;
 mod life;
 mod publish;
@@ -27,6 +28,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
+use crate::grid::facts::FactBook;
 use crate::jobs::{Exit, JobId, JobSpec};
 use crate::ledger::{IntensityFact, JobReport};
 use crate::sensors::DomainId;
@@ -87,9 +89,10 @@ pub struct Settings {
     pub zone: Option<String>,
     /// The PUE of jobs that name none, in thousandths; `None`: not set.
     pub pue_thousandths: Option<u32>,
-    /// The present fact of intensity of a zone, or of the world where none is set
-    /// (a pure look-up; the live counters use it).
-    pub intensity: fn(Option<&str>) -> IntensityFact,
+    /// The facts of intensity at hand; the live counters follow them.
+    pub facts: Arc<FactBook>,
+    /// How long after its interval a fact is still taken for now.
+    pub stale_after: std::time::Duration,
     /// Gain errors of calibrated devices, by domain: ± percent at 95 %.
     pub calibration: Vec<(DomainId, f64)>,
 }
@@ -144,6 +147,8 @@ pub enum Command {
     GpuRelease(ReleaseReply),
     /// Take NVML up again.
     GpuReclaim(oneshot::Sender<()>),
+    /// Facts of intensity that are new, for the ledger.
+    Intensity(Vec<IntensityFact>),
     /// New settings.
     Reload(Box<Settings>),
     /// A GPU thread has something that should not wait for the next tick.

@@ -87,6 +87,7 @@ impl Collector for SnapshotCollector {
         let snapshot = (self.latest)();
         let mut page = Page::default();
         page.daemon(&snapshot);
+        page.grid(&snapshot);
         for domain in &snapshot.domains {
             page.domain(domain);
         }
@@ -153,9 +154,29 @@ impl Page {
         self.put(&families::LEDGER_ERRORS, &[], snapshot.ledger.errors as f64);
         self.put(&families::LEDGER_PENDING, &[], snapshot.ledger.pending as f64);
         self.put_time(&families::LEDGER_LAST_WRITE, &[], snapshot.ledger.last_write);
-        if let Some(intensity) = &snapshot.intensity {
-            let labels = [&*intensity.zone, &*intensity.source];
-            self.put(&families::INTENSITY, &labels, intensity.grams_per_kwh);
+    }
+
+    /// The intensity of each zone once: zones that are not known are all the world.
+    fn grid(&mut self, snapshot: &Snapshot) {
+        for (place, view) in snapshot.zones.iter().enumerate() {
+            if snapshot.zones[..place].iter().any(|before| before.zone == view.zone) {
+                continue;
+            }
+            let labels = [&*view.zone, &*view.source, &*view.signal, view.quality];
+            self.put(&families::INTENSITY, &labels, view.grams_per_kwh);
+            if let (Some(from), Some(at)) = (view.from, snapshot.at) {
+                let age = at.duration_since(from).as_secs_f64().max(0.0);
+                self.put(&families::INTENSITY_AGE, &[&view.zone], age);
+            }
+        }
+        for feed in snapshot.feeds.iter() {
+            for (result, count) in &feed.requests {
+                self.put(&families::FEED_REQUESTS, &[&feed.source, result], *count as f64);
+            }
+            if let Some(up) = feed.up {
+                self.put(&families::FEED_UP, &[&feed.source], flag(up));
+            }
+            self.put_time(&families::FEED_LAST_SUCCESS, &[&feed.source], feed.last_success);
         }
     }
 

@@ -47,6 +47,11 @@ impl Present {
     pub fn quality(&self) -> &'static str {
         if self.held { "held" } else { self.fact.kind.as_str() }
     }
+
+    /// The start of its interval, from which its age counts; a yearly mean has none.
+    pub fn from(&self) -> Option<Timestamp> {
+        (self.fact.kind != IntensityKind::Table).then_some(self.fact.from)
+    }
 }
 
 /// How a feed does.

@@ -269,6 +269,17 @@ pub struct IntensityFact {
     pub provider_updated_at: Option<Timestamp>,
 }
 
+/// A zone in which jobs used energy, and the time from their first use to their last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneUse {
+    /// The zone.
+    pub zone: String,
+    /// From here …
+    pub from: Timestamp,
+    /// … to here: now, where a job runs.
+    pub to: Timestamp,
+}
+
 /// A job's energy of one domain, for people and records: nested jobs included.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DomainReport {

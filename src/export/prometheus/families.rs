@@ -68,8 +68,16 @@ families! {
         "Energy of a project's jobs by kind since the ledger began, finished jobs included; each joule once, also of nested jobs.";
     PROJECT_EMISSIONS = counter "aimeter_project_emissions_grams_total" &["project"],
         "CO2e of a project's jobs at the intensity known when the energy was used.";
-    INTENSITY = gauge "aimeter_grid_intensity_grams_per_kwh" &["grid_zone", "source"],
-        "Carbon intensity of the electricity now, in grams CO2e per kWh, and who says so.";
+    INTENSITY = gauge "aimeter_grid_intensity_grams_per_kwh" &["grid_zone", "source", "signal", "quality"],
+        "Carbon intensity of the electricity now, in grams CO2e per kWh, of every zone in use, and who says so. Quality: actual, provisional, estimated, forecast, held (its interval is over and no newer one is known) or table (yearly mean).";
+    INTENSITY_AGE = gauge "aimeter_grid_intensity_age_seconds" &["grid_zone"],
+        "Time since the start of the interval that the intensity is of; none for a yearly mean.";
+    FEED_REQUESTS = counter "aimeter_grid_feed_requests_total" &["feed", "result"],
+        "Requests to a feed since the daemon started, by result: ok, or why there was no figure.";
+    FEED_UP = gauge "aimeter_grid_feed_up" &["feed"],
+        "1 where the feed's last answer about now was good; a feed that was never needed is not shown.";
+    FEED_LAST_SUCCESS = gauge "aimeter_grid_feed_last_success_timestamp_seconds" &["feed"],
+        "Last good answer of a feed, in seconds since 1970 UTC.";
     SOURCE_UP = gauge "aimeter_sensor_up" &["source"],
         "1 where at least one domain of the source was read at the last tick.";
     SOURCE_DOMAINS = gauge "aimeter_sensor_domains" &["source"],
