@@ -77,13 +77,13 @@ impl FactBook {
 
     /// Takes up facts; those that say something new come back, for the ledger. A fact
     /// is not new where the newest of its kind for the same zone, interval, signal,
-    /// boundary and source says the same. Yearly means are not taken up: they are of
-    /// no time and always at hand.
+    /// boundary and source says the same: then only the time of that one follows.
+    /// Yearly means are not taken up: they are of no time and always at hand.
     pub fn add(&self, facts: impl IntoIterator<Item = IntensityFact>) -> Vec<IntensityFact> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut zones = Zones::clone(&self.zones.load());
         let mut grown: BTreeMap<String, Vec<IntensityFact>> = BTreeMap::new();
-        let mut new = Vec::new();
+        let (mut new, mut changed) = (Vec::new(), false);
         for fact in facts {
             if fact.kind == IntensityKind::Table {
                 continue;
@@ -91,11 +91,13 @@ impl FactBook {
             let known = grown.entry(fact.zone.clone()).or_insert_with(|| {
                 zones.get(&fact.zone).map(|facts| facts.to_vec()).unwrap_or_default()
             });
-            if take(known, &fact) {
+            let news = take(known, &fact);
+            changed |= news != News::Old;
+            if news == News::New {
                 new.push(fact);
             }
         }
-        if new.is_empty() {
+        if !changed {
             return new;
         }
         for (zone, mut facts) in grown {
@@ -175,8 +177,19 @@ impl FactBook {
     }
 }
 
-/// Puts a fact among the known ones; whether it says something new.
-fn take(known: &mut Vec<IntensityFact>, fact: &IntensityFact) -> bool {
+/// What a fact is beside those that are known.
+#[derive(PartialEq)]
+enum News {
+    /// It says something that was not known.
+    New,
+    /// It says the same again, later.
+    Again,
+    /// It is older than what is known.
+    Old,
+}
+
+/// Puts a fact among the known ones.
+fn take(known: &mut Vec<IntensityFact>, fact: &IntensityFact) -> News {
     let same = |known: &&mut IntensityFact| {
         (known.from, known.to, known.kind) == (fact.from, fact.to, fact.kind)
             && (&known.signal, &known.boundary) == (&fact.signal, &fact.boundary)
@@ -184,14 +197,16 @@ fn take(known: &mut Vec<IntensityFact>, fact: &IntensityFact) -> bool {
     };
     let Some(known) = known.iter_mut().find(same) else {
         known.push(fact.clone());
-        return true;
+        return News::New;
     };
-    let says = |fact: &IntensityFact| (fact.intensity, fact.provider_updated_at);
-    if says(known) == says(fact) || fact.fetched_at < known.fetched_at {
-        return false;
+    if fact.fetched_at <= known.fetched_at {
+        return News::Old;
     }
+    // One that is fetched again after its interval is a measurement now.
+    let says = |fact: &IntensityFact| (fact.intensity, fact.provider_updated_at, is_measured(fact));
+    let news = if says(known) == says(fact) { News::Again } else { News::New };
     known.clone_from(fact);
-    true
+    news
 }
 
 /// The order in which facts are preferred where several hold, the best first: the
@@ -249,9 +264,11 @@ mod tests {
         let book = FactBook::default();
         let first = fact(0, 30, 1, 100, IntensityKind::Forecast);
         assert_eq!(book.add([first.clone()]), [first.clone()]);
-        let version = book.version();
         let again = IntensityFact { fetched_at: time(5), ..first.clone() };
-        assert_eq!(book.add([again, first.clone()]), []);
+        assert_eq!(book.add([again.clone(), first.clone()]), []);
+        assert_eq!(*book.of("GB"), [again]);
+        let version = book.version();
+        assert_eq!(book.add([first.clone()]), []);
         assert_eq!(book.version(), version);
         let changed = fact(0, 30, 6, 120, IntensityKind::Forecast);
         assert_eq!(book.add([changed.clone()]), [changed.clone()]);
@@ -263,6 +280,10 @@ mod tests {
         assert_eq!(book.add([measured.clone()]), [measured]);
         assert_eq!(book.of("GB").len(), 2);
         assert_eq!(book.of("FR").len(), 0);
+        // The same figure, once its interval is over, is a measurement.
+        let early = fact(60, 90, 70, 130, IntensityKind::Provisional);
+        let late = IntensityFact { fetched_at: time(91), ..early.clone() };
+        assert_eq!(book.add([early.clone(), late.clone()]), [early, late]);
         assert_eq!(book.add([super::super::fact_for(Some("GB"), time(0)).fact]), []);
     }
 

@@ -86,8 +86,7 @@ async fn run(mut poller: Poller, ends: Ends, changed: &ArcSwapOption<GridSetting
             untold.clear();
         }
         let next = Duration::try_from(step.next.duration_since(clock::wall()));
-        tokio::time::sleep(next.unwrap_or(Duration::ZERO).clamp(SHORTEST_WAIT, LOOK))
-            .await;
+        tokio::time::sleep(next.unwrap_or(Duration::ZERO).clamp(SHORTEST_WAIT, LOOK)).await;
     }
 }
 

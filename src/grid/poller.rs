@@ -262,9 +262,10 @@ impl Line {
             Poll::Auto | Poll::Off => None,
         };
         let period = schedule::period(rhythm, configured);
-        let own = known.iter().filter(|fact| fact.source == source);
-        let fresh = own.filter(|fact| fact.from <= now && fact.fetched_at <= now);
-        let fresh = fresh.map(|fact| fact.fetched_at).max();
+        let own = || known.iter().filter(|fact| fact.source == source && fact.fetched_at <= now);
+        let fresh = own().filter(|fact| fact.from <= now).map(|fact| fact.fetched_at).max();
+        let ahead = own().filter(|fact| fact.fetched_at < fact.from);
+        let ahead = ahead.map(|fact| fact.fetched_at).max();
         let due = schedule::first_poll(now, fresh, period, desk.chance.next());
         Line {
             // One whose figure is fresh serves until it is asked again.
@@ -274,7 +275,7 @@ impl Line {
             rhythm,
             period,
             due,
-            forecast_due: now,
+            forecast_due: ahead.map_or(now, |at| later(at, schedule::FORECAST_PERIOD)),
             settle_due: now,
             settle_pause: None,
             failures: 0,

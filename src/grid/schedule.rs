@@ -251,3 +251,6 @@ fn signed(time: Duration) -> SignedDuration {
 fn magnitude(time: SignedDuration) -> Duration {
     time.unsigned_abs()
 }
+
+#[cfg(test)]
+mod tests;
