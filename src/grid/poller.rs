@@ -57,7 +57,7 @@ struct Desk {
     environment: Environment,
     chance: Chance,
     feeds: BTreeMap<String, FeedView>,
-    /// Feeds that are not to be asked before then, whatever the zone.
+    /// Servers that are not to be asked before then, whatever the zone.
     shut: BTreeMap<String, Timestamp>,
 }
 
@@ -72,6 +72,8 @@ struct Zone {
 struct Line {
     feed: Feed,
     source: String,
+    /// Its server, which is the same for all zones.
+    server: String,
     rhythm: Rhythm,
     period: SignedDuration,
     due: Timestamp,
@@ -199,7 +201,7 @@ impl Zone {
                 }
                 continue;
             }
-            if desk.is_shut(&line.source, now) {
+            if desk.is_shut(&line.server, now) {
                 continue;
             }
             if line.ask_now(desk, &self.name, now, new).await {
@@ -215,7 +217,7 @@ impl Zone {
             let Some(measured) = line.rhythm.measured.filter(|_| line.settles(in_use)) else {
                 continue;
             };
-            if desk.is_shut(&line.source, now) {
+            if desk.is_shut(&line.server, now) {
                 continue;
             }
             if line.settle_due > now {
@@ -233,7 +235,7 @@ impl Zone {
     /// When something of this zone is due.
     fn next(&self, desk: &Desk, now: Timestamp) -> Timestamp {
         let mut next = later(now, LONGEST_WAIT);
-        let open = |line: &Line, due: Timestamp| due.max(desk.opens(&line.source));
+        let open = |line: &Line, due: Timestamp| due.max(desk.opens(&line.server));
         if self.in_use {
             for line in &self.lines {
                 next = next.min(open(line, line.due));
@@ -270,6 +272,7 @@ impl Line {
         Line {
             // One whose figure is fresh serves until it is asked again.
             asked: due > now,
+            server: server_of(&feed),
             feed,
             source,
             rhythm,
@@ -342,7 +345,7 @@ impl Line {
                 }
                 self.failures = 0;
                 self.due = schedule::next_poll(now, self.rhythm, self.period, chance);
-                desk.shut.remove(&self.source);
+                desk.shut.remove(&self.server);
                 true
             }
             Err(error) => {
@@ -352,7 +355,7 @@ impl Line {
                 self.failures = self.failures.saturating_add(1);
                 self.due = later(now, schedule::pause(&error, self.failures, self.period, chance));
                 if schedule::is_of_all_zones(&error) {
-                    desk.shut.insert(self.source.clone(), self.due);
+                    desk.shut.insert(self.server.clone(), self.due);
                 }
                 false
             }
@@ -461,12 +464,12 @@ impl Line {
 }
 
 impl Desk {
-    fn opens(&self, source: &str) -> Timestamp {
-        self.shut.get(source).copied().unwrap_or(Timestamp::MIN)
+    fn opens(&self, server: &str) -> Timestamp {
+        self.shut.get(server).copied().unwrap_or(Timestamp::MIN)
     }
 
-    fn is_shut(&self, source: &str, now: Timestamp) -> bool {
-        self.opens(source) > now
+    fn is_shut(&self, server: &str, now: Timestamp) -> bool {
+        self.opens(server) > now
     }
 
     /// Counts a request; whether the feed is up is said by those `of_now`.
@@ -489,6 +492,13 @@ impl Desk {
         }
         self.book.tell_feeds(self.feeds.values().cloned().collect());
     }
+}
+
+/// A feed and the server it is asked of: several feeds of one kind may be set up.
+fn server_of(feed: &Feed) -> String {
+    let host =
+        feed.url.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
+    format!("{} {host:?}", feed.provider.name)
 }
 
 /// A failure in a word, for metrics.

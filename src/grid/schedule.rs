@@ -178,8 +178,8 @@ pub fn pause(
     signed(pause)
 }
 
-/// Whether a failure is the feed's as a whole, not of one zone: then no other zone
-/// is asked for during the pause.
+/// Whether a failure is the server's as a whole, not of one zone: then it is asked
+/// about no other zone during the pause.
 pub fn is_of_all_zones(error: &FeedError) -> bool {
     match error {
         FeedError::Refused { status, .. } => *status == 429 || *status >= 500,

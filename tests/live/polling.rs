@@ -2,7 +2,7 @@
 //! The poller on a clock of the test's own: failures, returns, waits, what is asked for
 //! again, and that the facts in the end are the truth.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aimeter::grid::chain::{GridSettings, Poll};
@@ -35,7 +35,7 @@ impl Case {
 
     fn with(chain: impl FnOnce(&World) -> Vec<Feed>, book: Arc<FactBook>) -> Case {
         let now = "2026-11-24T09:10:00Z".parse().unwrap();
-        let world = World::at(now);
+        let world = World::at(Some(now));
         let settings = GridSettings {
             chain: Some(chain(&world)),
             network: Network { ca: Some(world.replay.ca()), proxy: None },
@@ -53,7 +53,7 @@ impl Case {
     }
 
     fn step_in(&mut self, used: &[ZoneUse]) -> Step {
-        self.world.state.lock().unwrap().now = self.now;
+        self.world.state.lock().unwrap().now = Some(self.now);
         let step = self.runtime.block_on(self.poller.step(self.now, used));
         self.told.extend(step.facts.iter().cloned());
         step
@@ -129,6 +129,41 @@ fn the_second_feed_answers_for_the_first_until_that_is_back() {
     let asked = case.world.asked("charts");
     case.run_to("24T13:00");
     assert_eq!(case.world.asked("charts"), asked);
+}
+
+#[test]
+fn a_failure_is_said_once_and_so_is_its_end() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let mut case = Case::with(|world| vec![world.uk()], Arc::default());
+    tracing::subscriber::with_default(subscriber, || {
+        case.world.mood("uk", Mood::Refuses(502, vec![]));
+        case.run_to("24T11:00");
+        case.world.mood("uk", Mood::Well);
+        case.run_to("24T13:00");
+    });
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(lines[0].contains("WARN") && lines[0].contains("it answered 502"), "{text}");
+    assert!(lines[1].contains("INFO") && lines[1].contains("the feed answers again"), "{text}");
+    assert!(lines.iter().all(|line| line.contains("uk-carbon-intensity")), "{text}");
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(text)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]

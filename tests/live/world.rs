@@ -26,7 +26,8 @@ pub enum Mood {
 
 /// What the server knows.
 pub struct State {
-    pub now: Timestamp,
+    /// The test's clock; `None`: the real one.
+    pub now: Option<Timestamp>,
     moods: BTreeMap<&'static str, Mood>,
 }
 
@@ -36,8 +37,20 @@ pub struct World {
     pub replay: Replay,
 }
 
+impl State {
+    fn moment(&self) -> Timestamp {
+        self.now.unwrap_or_else(aimeter::clock::wall)
+    }
+}
+
 impl World {
-    pub fn at(now: Timestamp) -> World {
+    /// On the real clock.
+    pub fn now() -> World {
+        World::at(None)
+    }
+
+    /// On a clock that begins then.
+    pub fn at(now: Option<Timestamp>) -> World {
         let moods = [("uk", Mood::Well), ("charts", Mood::Well)].into();
         let state = Arc::new(Mutex::new(State { now, moods }));
         let shared = Arc::clone(&state);
@@ -114,6 +127,7 @@ fn answer(state: &State, head: &str) -> Reply {
 
 /// Half hours with a forecast, and an hour after their end with what was measured.
 fn britain(state: &State, path: &str, says: Option<u32>) -> String {
+    let now = state.moment();
     let floor = |time: Timestamp| time.as_second() - time.as_second().rem_euclid(STEP);
     let mut parts = path.split('/').skip(3);
     let (from, to) = match (parts.next(), parts.next()) {
@@ -124,14 +138,14 @@ fn britain(state: &State, path: &str, says: Option<u32>) -> String {
         (Some(from), Some(to)) => {
             (floor(from.parse().unwrap()), to.parse::<Timestamp>().unwrap().as_second())
         }
-        _ => (floor(state.now), floor(state.now) + STEP),
+        _ => (floor(now), floor(now) + STEP),
     };
     let slots: Vec<String> = (from..to)
         .step_by(STEP as usize)
         .map(|start| {
             let at = Timestamp::from_second(start).unwrap();
             let end = at + SignedDuration::from_secs(STEP);
-            let known = state.now.as_second() >= end.as_second() + 3_600;
+            let known = now.as_second() >= end.as_second() + 3_600;
             let actual = says.filter(|_| known).or(known.then(|| truth(at)));
             let actual = actual.map_or("null".to_owned(), |grams| grams.to_string());
             let forecast = says.unwrap_or_else(|| forecast(at));
@@ -145,11 +159,12 @@ fn britain(state: &State, path: &str, says: Option<u32>) -> String {
 
 /// The day of now by quarters, measured until two hours ago, forecast beyond.
 fn charts(state: &State, says: Option<u32>) -> Reply {
-    let day = state.now.as_second() - state.now.as_second().rem_euclid(86_400);
+    let now = state.moment();
+    let day = now.as_second() - now.as_second().rem_euclid(86_400);
     let (mut times, mut measured, mut expected) = (Vec::new(), Vec::new(), Vec::new());
     for start in (day..day + 86_400).step_by(900) {
         let at = Timestamp::from_second(start).unwrap();
-        let known = state.now.as_second() >= start + 900 + 7_200;
+        let known = now.as_second() >= start + 900 + 7_200;
         let grams = says.unwrap_or_else(|| truth(at) + 1).to_string();
         times.push(start.to_string());
         measured.push(if known { grams.clone() } else { "null".into() });
