@@ -7,18 +7,20 @@
 //! takes the time as an argument ([`super::schedule`]); this file asks and counts.
 //! Nothing waits for it: where it hangs or dies, metering goes on with what is at hand.
 
+mod line;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::chain::{self, GridSettings, Poll, current};
+use super::chain::{GridSettings, Poll};
 use super::facts::{FactBook, FeedView};
-use super::feeds::{Ask, Feed, FeedError, Want};
-use super::http::Kept;
-use super::schedule::{self, Rhythm, later};
+use super::feeds::FeedError;
+use super::schedule::{self, later};
 use crate::ledger::{IntensityFact, ZoneUse};
+
+use line::Line;
 
 /// Most zones that are asked about: a client may name any for its job.
 const MOST_ZONES: usize = 32;
@@ -28,8 +30,6 @@ const KEPT: SignedDuration = SignedDuration::from_hours(3 * 24);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
 /// With nothing missing, so long until the next look.
 const SETTLE_LOOK: SignedDuration = SignedDuration::from_mins(10);
-/// How old a figure may be for a jump from it to be remarkable.
-const COMPARABLE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Reads a variable of the environment, where a key may be.
 pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send>;
@@ -66,25 +66,6 @@ struct Zone {
     used: (Timestamp, Timestamp),
     in_use: bool,
     lines: Vec<Line>,
-}
-
-/// A feed of a zone's chain.
-struct Line {
-    feed: Feed,
-    source: String,
-    /// Its server, which is the same for all zones.
-    server: String,
-    rhythm: Rhythm,
-    period: SignedDuration,
-    due: Timestamp,
-    forecast_due: Timestamp,
-    settle_due: Timestamp,
-    settle_pause: Option<SignedDuration>,
-    asked: bool,
-    failures: u32,
-    kept: Option<Kept>,
-    /// A figure that a second answer has to agree with.
-    aside: Option<f64>,
 }
 
 impl Poller {
@@ -255,214 +236,6 @@ impl Zone {
     }
 }
 
-impl Line {
-    fn new(desk: &mut Desk, feed: Feed, known: &[IntensityFact], now: Timestamp) -> Line {
-        let source = feed.source();
-        let rhythm = schedule::rhythm(&feed);
-        let configured = match desk.settings.poll {
-            Poll::Every(period) => Some(period),
-            Poll::Auto | Poll::Off => None,
-        };
-        let period = schedule::period(rhythm, configured);
-        let own = || known.iter().filter(|fact| fact.source == source && fact.fetched_at <= now);
-        let fresh = own().filter(|fact| fact.from <= now).map(|fact| fact.fetched_at).max();
-        let ahead = own().filter(|fact| fact.fetched_at < fact.from);
-        let ahead = ahead.map(|fact| fact.fetched_at).max();
-        let due = schedule::first_poll(now, fresh, period, desk.chance.next());
-        Line {
-            // One whose figure is fresh serves until it is asked again.
-            asked: due > now,
-            server: server_of(&feed),
-            feed,
-            source,
-            rhythm,
-            period,
-            due,
-            forecast_due: ahead.map_or(now, |at| later(at, schedule::FORECAST_PERIOD)),
-            settle_due: now,
-            settle_pause: None,
-            failures: 0,
-            kept: None,
-            aside: None,
-        }
-    }
-
-    /// Whether its last answer was good.
-    fn serves(&self) -> bool {
-        self.asked && self.failures == 0
-    }
-
-    /// Whether past figures may be asked of it: while the zone is in use, it has to do
-    /// well first.
-    fn settles(&self, in_use: bool) -> bool {
-        self.failures == 0 && (self.asked || !in_use)
-    }
-
-    /// Asks for the figure of now; whether it came.
-    async fn ask_now(
-        &mut self,
-        desk: &mut Desk,
-        zone: &str,
-        now: Timestamp,
-        new: &mut Vec<IntensityFact>,
-    ) -> bool {
-        let want = schedule::wanted(self.rhythm, now);
-        let ask = Ask { zone: zone.to_owned(), want, now };
-        let settings = &desk.settings;
-        let asked = chain::ask_feed_again(
-            &self.feed,
-            &ask,
-            &settings.network,
-            &desk.environment,
-            &mut self.kept,
-        );
-        let mut facts = asked.await;
-        let usable = match &facts {
-            Ok(facts) => current(facts, now, settings.stale_after)
-                .cloned()
-                .and_then(|fact| self.believe(&desk.book, &fact, now)),
-            Err(error) => Err(error.clone()),
-        };
-        if let Err(FeedError::Implausible(_)) = usable {
-            facts = Ok(Vec::new());
-        }
-        let mut facts = facts.unwrap_or_default();
-        if !(self.rhythm.with_forecast && self.forecast_due <= now) {
-            facts.retain(|fact| fact.from <= now);
-        } else if usable.is_ok() {
-            self.forecast_due = later(now, schedule::FORECAST_PERIOD);
-        }
-        new.extend(desk.book.add(facts));
-        let chance = desk.chance.next();
-        desk.count(&self.source, &usable, now, true);
-        self.asked = true;
-        match usable {
-            Ok(()) => {
-                if self.failures > 0 {
-                    tracing::info!(feed = self.source, zone, "the feed answers again");
-                    // What was measured meanwhile is asked for at once.
-                    (self.settle_due, self.settle_pause) = (now, None);
-                }
-                self.failures = 0;
-                self.due = schedule::next_poll(now, self.rhythm, self.period, chance);
-                desk.shut.remove(&self.server);
-                true
-            }
-            Err(error) => {
-                if self.failures == 0 {
-                    tracing::warn!(feed = self.source, zone, "no intensity: {error}");
-                }
-                self.failures = self.failures.saturating_add(1);
-                self.due = later(now, schedule::pause(&error, self.failures, self.period, chance));
-                if schedule::is_of_all_zones(&error) {
-                    desk.shut.insert(self.server.clone(), self.due);
-                }
-                false
-            }
-        }
-    }
-
-    /// A figure that is far from the one before is kept aside until a second answer
-    /// agrees with it.
-    fn believe(
-        &mut self,
-        book: &FactBook,
-        fact: &IntensityFact,
-        now: Timestamp,
-    ) -> Result<(), FeedError> {
-        let grams = fact.intensity.grams_per_kwh();
-        let known = book.of(&fact.zone);
-        let before = known.iter().rev().find(|known| {
-            (&known.source, &known.signal) == (&fact.source, &fact.signal)
-                && known.boundary == fact.boundary
-                && known.from <= fact.from
-        });
-        let before = before.filter(|before| now.duration_since(before.to) < COMPARABLE);
-        let before = before.map(|before| before.intensity.grams_per_kwh());
-        let agreed = self.aside.take().is_some_and(|aside| !schedule::jumps(aside, grams));
-        match before {
-            Some(before) if schedule::jumps(before, grams) && !agreed => {
-                self.aside = Some(grams);
-                Err(FeedError::Implausible(format!(
-                    "from {before} to {grams} g/kWh at once; a second answer has to agree"
-                )))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Asks for the forecast, now and then, so that an outage finds one at hand.
-    async fn ask_forecast(
-        &mut self,
-        desk: &mut Desk,
-        zone: &str,
-        now: Timestamp,
-        new: &mut Vec<IntensityFact>,
-    ) {
-        if self.rhythm.with_forecast || self.forecast_due > now {
-            return;
-        }
-        let ask = Ask { zone: zone.to_owned(), want: Want::Forecast, now };
-        let network = &desk.settings.network;
-        let facts = chain::ask_feed(&self.feed, &ask, network, &desk.environment).await;
-        let pause = match &facts {
-            Ok(_) => schedule::FORECAST_PERIOD,
-            Err(FeedError::Unsupported(_)) => schedule::NO_FORECAST,
-            Err(_) => LONGEST_WAIT,
-        };
-        let spread = Duration::from_secs(600).mul_f64(desk.chance.next());
-        let spread = SignedDuration::try_from(spread).unwrap_or(SignedDuration::ZERO);
-        self.forecast_due = later(now, pause + spread);
-        self.take_beside(desk, facts, now, new);
-    }
-
-    /// Asks for past figures.
-    async fn ask_range(
-        &mut self,
-        desk: &mut Desk,
-        zone: &str,
-        now: Timestamp,
-        (from, to): (Timestamp, Timestamp),
-        new: &mut Vec<IntensityFact>,
-    ) {
-        let ask = Ask { zone: zone.to_owned(), want: Want::Range { from, to }, now };
-        let network = &desk.settings.network;
-        let facts = chain::ask_feed(&self.feed, &ask, network, &desk.environment).await;
-        let known = new.len();
-        self.take_beside(desk, facts, now, new);
-        let brought = new.len() > known;
-        let before = self.settle_pause.take();
-        let pause = schedule::settle_pause(brought, before, desk.chance.next());
-        self.settle_pause = (!brought).then_some(pause);
-        self.settle_due = later(now, pause);
-    }
-
-    /// Takes up what was asked for beside the figure of now: whether it came decides
-    /// nothing about who serves.
-    fn take_beside(
-        &mut self,
-        desk: &mut Desk,
-        facts: Result<Vec<IntensityFact>, FeedError>,
-        now: Timestamp,
-        new: &mut Vec<IntensityFact>,
-    ) {
-        let outcome = match facts {
-            Ok(facts) => {
-                new.extend(desk.book.add(facts));
-                Ok(())
-            }
-            // Nobody was asked.
-            Err(FeedError::Unsupported(_)) => return,
-            Err(FeedError::Nothing) => Ok(()),
-            Err(error) => {
-                tracing::debug!(feed = self.source, "no past or coming intensity: {error}");
-                Err(error)
-            }
-        };
-        desk.count(&self.source, &outcome, now, false);
-    }
-}
-
 impl Desk {
     fn opens(&self, server: &str) -> Timestamp {
         self.shut.get(server).copied().unwrap_or(Timestamp::MIN)
@@ -492,13 +265,6 @@ impl Desk {
         }
         self.book.tell_feeds(self.feeds.values().cloned().collect());
     }
-}
-
-/// A feed and the server it is asked of: several feeds of one kind may be set up.
-fn server_of(feed: &Feed) -> String {
-    let host =
-        feed.url.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
-    format!("{} {host:?}", feed.provider.name)
 }
 
 /// A failure in a word, for metrics.

@@ -2,6 +2,8 @@
 //! The real binary with a feed: what its pages, records and ledger say, and a restart
 //! after which the feed is gone.
 
+use std::time::Duration;
+
 use nvml_standin::Gpu;
 use powercap_standin::{PowercapTree, Trace};
 use serde_json::Value;
@@ -112,6 +114,56 @@ fn live_figures_reach_the_page_the_record_and_the_ledger_and_outlive_a_kill() {
     assert_eq!(world.asked("uk"), asked);
     assert!(restarted.terminate().success());
     assert_eq!(facts(&rig), known);
+}
+
+/// Joules and grams so far of the only job of a page.
+fn sums(page: &str) -> Option<(f64, f64)> {
+    let lines = page.lines().filter(|line| line.starts_with("aimeter_job_energy_joules_total{"));
+    let joules: f64 = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
+    Some((joules, value(page, "aimeter_job_emissions_grams_total{")?))
+}
+
+#[test]
+fn the_live_counter_follows_the_figure_of_now_and_never_falls() {
+    let rig = machine();
+    let (from, turn) = (aimeter::clock::wall(), aimeter::clock::wall() + Duration::from_secs(6));
+    let day = Duration::from_secs(86_400);
+    let file = rig.path("figures.csv");
+    let text =
+        format!("from,to,grams_per_kwh\n{},{turn},900\n{turn},{},100\n", from - day, from + day);
+    std::fs::write(&file, text).unwrap();
+    let feed =
+        format!("[[grid.feeds]]\nfeed = \"file\"\nzone = \"GB\"\npath = \"{}\"\n", file.display());
+    let config = configure(&rig, &rig.path("no-ca.pem"), "auto", &feed);
+    let daemon = daemon(&rig, &config);
+    let now = "aimeter_grid_intensity_grams_per_kwh{grid_zone=\"GB\",source=\"file\"";
+    eventually("the file's figure", || metric(&daemon, now));
+    let stop = rig.path("stop");
+    let burn = burn();
+    let command = [burn.to_str().unwrap(), "--until-file", stop.to_str().unwrap()];
+    let job = rig.start(&["--gpus", "0"], &command);
+    let (mut last, mut seen) = ((0.0, 0.0), Vec::new());
+    eventually("increments after the turn", || {
+        let page = daemon.get("/metrics");
+        let (joules, grams) = sums(&page)?;
+        assert!(joules >= last.0 && grams >= last.1, "{last:?} -> {joules} J, {grams} g");
+        if value(&page, now) == Some(900.0) {
+            let expected = joules / 3.6e6 * 900.0;
+            assert!((grams - expected).abs() <= expected * 1e-9, "{joules} J, {grams} g");
+        } else if joules > last.0 {
+            seen.push((joules, grams));
+        }
+        last = (joules, grams);
+        (seen.len() >= 3).then_some(())
+    });
+    let ((e1, g1), (e2, g2)) = (seen[1], seen[2]);
+    let slope = (g2 - g1) / (e2 - e1) * 3.6e6;
+    assert!((slope - 100.0).abs() < 1e-6, "{slope} g/kWh after the turn");
+    std::fs::write(&stop, "").unwrap();
+    let record = job.finish().record;
+    // Each interval at its own figure, as far as the job ran on both sides.
+    let parts = sources(&record);
+    assert!(!parts.is_empty() && parts.iter().all(|source| *source == "file"), "{parts:?}");
 }
 
 #[test]
