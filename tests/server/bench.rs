@@ -113,7 +113,7 @@ pub fn scripted_engine(log: Arc<Mutex<Vec<String>>>) -> Handle {
                     _ = reply.send(());
                 }
                 Command::Stop(reply) => _ = reply.send(()),
-                Command::Reload(_) | Command::Wake => {}
+                Command::Intensity(_) | Command::Reload(_) | Command::Wake => {}
             }
         }
     });
