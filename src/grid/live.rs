@@ -19,7 +19,7 @@ use crate::clock;
 use crate::ledger::{IntensityFact, ZoneUse};
 
 /// Zones in use are looked at this often: a job may name a new one.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(2);
 
 /// The zones in use.
 pub type InUse = Box<dyn Fn() -> Vec<ZoneUse> + Send>;
