@@ -33,13 +33,11 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 /// # Errors
 /// Where a range is none, no feed has a forecast, or `out` fails.
 pub fn run(args: &IntensityArgs, options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
-    let now = clock::wall();
-    let want = want(args, now)?;
+    let want = want(args, clock::wall())?;
     let answer = super::grid::wait_for(chain::answer(
         &options.grid,
         options.zone.as_deref(),
         want,
-        now,
         &|name| std::env::var(name).ok(),
     ))?;
     for (feed, error) in &answer.failures {

@@ -98,9 +98,9 @@ pub async fn answer(
     settings: &GridSettings,
     zone: Option<&str>,
     want: Want,
-    now: Timestamp,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Answer {
+    let now = clock::wall();
     let mut failures = Vec::new();
     let feeds = zone.map(|zone| settings.feeds(zone)).unwrap_or_default();
     for feed in &feeds {

@@ -263,7 +263,7 @@ mod tests {
     fn only_what_says_something_new_is_new() {
         let book = FactBook::default();
         let first = fact(0, 30, 1, 100, IntensityKind::Forecast);
-        assert_eq!(book.add([first.clone()]), [first.clone()]);
+        assert_eq!(book.add([first.clone()]), std::slice::from_ref(&first));
         let again = IntensityFact { fetched_at: time(5), ..first.clone() };
         assert_eq!(book.add([again.clone(), first.clone()]), []);
         assert_eq!(*book.of("GB"), [again]);
@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(book.add([first.clone()]), []);
         assert_eq!(book.version(), version);
         let changed = fact(0, 30, 6, 120, IntensityKind::Forecast);
-        assert_eq!(book.add([changed.clone()]), [changed.clone()]);
+        assert_eq!(book.add([changed.clone()]), [changed]);
         // What is older than what is known is not news.
         assert_eq!(book.add([first.clone()]), []);
         let back = IntensityFact { fetched_at: time(7), ..first };

@@ -23,6 +23,7 @@ fn hostile_feeds_cost_the_daemon_no_memory_and_a_job_nothing() {
         Replay::tls(|_| Reply::Endless),
         Replay::tls(move |_| Reply::Redirect(elsewhere.clone())),
         Replay::tls(move |_| Reply::json(format!(r#"{{"v":{deep}"#))),
+        Replay::tls(|_| Reply::Truncated(br#"{"v":1}"#.to_vec())),
         // Slow loris: a byte, then silence.
         Replay::tls(|_| Reply::Silence),
     ];
@@ -54,7 +55,7 @@ fn hostile_feeds_cost_the_daemon_no_memory_and_a_job_nothing() {
     daemon.wait_for("configuration taken up");
     let run = rig.run(&["--gpus", "0"], &[burn().to_str().unwrap(), "--sleep", "2s"]);
     for (result, least) in
-        [("too_large", 1.0), ("redirected", 1.0), ("not_understood", 1.0), ("no_answer", 1.0)]
+        [("too_large", 1.0), ("redirected", 1.0), ("not_understood", 1.0), ("no_answer", 2.0)]
     {
         let series =
             format!("aimeter_grid_feed_requests_total{{feed=\"json\",result=\"{result}\"}}");
