@@ -8,6 +8,7 @@ use nvml_standin::Gpu;
 use powercap_standin::{PowercapTree, Trace};
 use serde_json::Value;
 
+use crate::hostile::kibibytes;
 use crate::replay::{Replay, Reply};
 use crate::rig::{Daemon, Rig, burn, eventually};
 use crate::world::{Mood, World};
@@ -102,6 +103,7 @@ fn live_figures_reach_the_page_the_record_and_the_ledger_and_outlive_a_kill() {
     assert!(energy > 200.0 && (grams - expected).abs() < expected * 1e-9, "{grams} {expected}");
 
     eventually("facts in the ledger", || (facts(&rig) > 50).then_some(()));
+    println!("RssAnon {} KiB with a live feed", kibibytes(&running, "RssAnon"));
     running.kill();
     world.mood("uk", Mood::Refuses(503, vec![]));
     let asked = world.asked("uk");

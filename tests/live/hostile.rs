@@ -7,7 +7,7 @@ use crate::replay::{Replay, Reply};
 use crate::rig::{Daemon, burn, error, eventually, interval};
 
 /// Kibibytes of a line of the daemon's `/proc/PID/status`.
-fn kibibytes(daemon: &Daemon, name: &str) -> i64 {
+pub fn kibibytes(daemon: &Daemon, name: &str) -> i64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.child.id())).unwrap();
     let line = status.lines().find(|line| line.starts_with(name)).expect("a line");
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
