@@ -261,26 +261,63 @@ fn what_an_outage_left_out_is_asked_for_in_one_and_becomes_the_truth() {
     }
 }
 
+/// The starts of the ranges that were asked for since so many requests.
+fn starts(case: &Case, since: usize) -> Vec<Timestamp> {
+    let ranges = case.world.replay.requests().split_off(since).into_iter().filter_map(|head| {
+        let (from, to) = head.split(' ').nth(1)?.strip_prefix("/uk/intensity/")?.split_once('/')?;
+        (to != "fw48h").then(|| from.parse().unwrap())
+    });
+    ranges.collect()
+}
+
 #[test]
-fn what_never_comes_is_not_asked_for_for_ever() {
+fn what_a_second_outage_left_out_does_not_wait_for_the_pause_after_the_first() {
+    let mut case = Case::with(|world| vec![world.uk()], Arc::default());
+    for (from, to) in [("24T12:00", "24T15:00"), ("24T15:45", "24T19:00")] {
+        case.run_to(from);
+        case.world.mood("uk", Mood::Refuses(503, vec![]));
+        case.run_to(to);
+        case.world.mood("uk", Mood::Well);
+    }
+    let before = case.world.replay.requests().len();
+    case.run_to("24T20:10");
+    let early: Timestamp = "2026-11-24T16:00:00Z".parse().unwrap();
+    assert!(starts(&case, before).iter().any(|start| *start <= early), "{early} was not asked for");
+}
+
+#[test]
+fn what_never_comes_is_asked_for_seldom_and_not_for_ever() {
+    let mut case = Case::with(|world| vec![world.uk()], Arc::default());
+    case.world.mood("uk", Mood::NeverMeasures);
+    case.run_to("27T09:00");
+    let before = case.world.replay.requests().len();
+    case.run_to("28T09:00");
+    // Polls ask two hours back, the others for what is missing: of two days at most.
+    let (polls, past): (Vec<Timestamp>, Vec<Timestamp>) = starts(&case, before)
+        .into_iter()
+        .partition(|start| case.now.duration_since(*start) < SignedDuration::from_hours(27));
+    assert!((46..=49).contains(&polls.len()), "{}", polls.len());
+    assert!((1..=2).contains(&past.len()), "{past:?}");
+    let oldest: Timestamp = "2026-11-25T08:30:00Z".parse().unwrap();
+    assert!(past.iter().all(|start| *start >= oldest), "{past:?}");
+}
+
+#[test]
+fn a_zone_that_is_used_no_more_is_asked_about_until_its_past_is_known() {
     let mut case = Case::with(|world| vec![world.uk()], Arc::default());
     case.step();
     case.world.mood("uk", Mood::Refuses(500, vec![]));
     case.run_to("24T20:00");
     case.world.mood("uk", Mood::Well);
-    // The zone is used no more: only its past is asked for, until it is known.
-    let used = ZoneUse { zone: "GB".into(), from: case.start, to: case.now };
-    case.poller.remember(case.now, &[used]);
-    for _ in 0..400 {
+    let before = case.world.replay.requests().len();
+    for _ in 0..200 {
         case.step_in(&[]);
         case.wait(1_800);
     }
-    let asked = case.world.asked("uk");
-    for _ in 0..400 {
-        case.step_in(&[]);
-        case.wait(1_800);
-    }
-    assert_eq!(case.world.asked("uk"), asked);
+    let asked = starts(&case, before);
+    assert!((1..=2).contains(&asked.len()), "{asked:?}");
+    let measured = case.told.iter().filter(|fact| is_measured(fact)).count();
+    assert!(measured >= 21, "{measured}");
 }
 
 #[test]

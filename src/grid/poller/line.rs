@@ -79,7 +79,7 @@ impl Line {
     /// Whether past figures may be asked of it: while the zone is in use, it has to do
     /// well first.
     pub fn settles(&self, in_use: bool) -> bool {
-        self.failures == 0 && (self.asked || !in_use)
+        self.serves() || !in_use
     }
 
     /// Asks for the figure of now; whether it came.
