@@ -11,6 +11,8 @@ use std::time::Duration;
 use aimeter::engine::snapshot::*;
 use aimeter::export::prometheus::{Exporter, families};
 use aimeter::sensors::{Domain, DomainId, Kind, Method};
+use aimeter::settlement::task::Shared;
+use aimeter::settlement::{Figure, Settlement};
 use aimeter::units::{Emissions, Energy, Intensity, Power};
 use jiff::Timestamp;
 
@@ -108,6 +110,24 @@ fn intensity(
     }
 }
 
+fn figure(all: u64, open: u64) -> Figure {
+    Figure { emissions: grams(all), unsettled: grams(open), ..Figure::default() }
+}
+
+/// Of a job that is shown, one that is not, and the accounts.
+fn settlement() -> Shared {
+    let jobs = [("j1", figure(5_200, 1_100)), ("gone", figure(1, 1))];
+    let settlement = Settlement {
+        at: Some(time(8)),
+        jobs: jobs.map(|(id, figure)| (id.parse().unwrap(), figure)).into(),
+        users: [("alice".to_owned(), figure(5_400, 1_200))].into(),
+        projects: [("vision".to_owned(), figure(5_600, 0))].into(),
+    };
+    let view = Shared::default();
+    view.store(Arc::new(settlement));
+    view
+}
+
 fn snapshot() -> Snapshot {
     Snapshot {
         at: Some(time(1)),
@@ -151,7 +171,7 @@ fn snapshot() -> Snapshot {
 
 fn page(snapshot: Snapshot) -> String {
     let snapshot = Arc::new(snapshot);
-    let text = Exporter::new(move || snapshot.clone()).text().unwrap();
+    let text = Exporter::new(move || snapshot.clone(), settlement()).text().unwrap();
     String::from_utf8(text).unwrap()
 }
 

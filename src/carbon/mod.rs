@@ -9,10 +9,17 @@
 //! (GHG Protocol, Scope 2). Formulas and their test oracle: `docs/carbon.md`.
 
 pub mod cooling;
+pub mod known;
+pub mod settled;
+
+use jiff::Timestamp;
 
 use crate::grid::facts::rank;
-use crate::ledger::{IntensityFact, IntensityKind, IntervalEnergy};
+use crate::ledger::{IntensityFact, IntervalEnergy};
 use crate::units::{Emissions, Energy};
+
+pub use known::Known;
+pub use settled::settled;
 
 /// A stretch of time, half open, and the fact that holds in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +43,8 @@ pub struct Use<'a> {
     pub to_microseconds: i64,
     /// The energy it was used on, without PUE.
     pub energy: Energy,
+    /// Its emissions, with PUE.
+    pub emissions: Emissions,
 }
 
 /// The operational emissions of a job.
@@ -65,11 +74,15 @@ impl Operational<'_> {
         mean(&energy).or_else(|| mean(&time))
     }
 
-    /// Whether no better figure can come: every fact is the provider's final
-    /// measurement. A yearly mean is a default that a feed may replace: not settled.
-    pub fn settled(&self) -> bool {
-        self.uncovered == Energy::ZERO
-            && self.uses.iter().all(|used| used.fact.kind == IntensityKind::Actual)
+    /// Whether no better figure is expected: every fact is final ([`settled`]).
+    pub fn settled(&self, now: Timestamp) -> bool {
+        self.uncovered == Energy::ZERO && self.uses.iter().all(|used| settled(used.fact, now))
+    }
+
+    /// The part of the emissions that rests on facts which are not final.
+    pub fn unsettled(&self, now: Timestamp) -> Emissions {
+        let open = self.uses.iter().filter(|used| !settled(used.fact, now));
+        open.fold(Emissions::ZERO, |sum, used| sum.saturating_add(used.emissions))
     }
 
     /// `lifecycle` or `direct`, or `mixed` where facts of both were used.
@@ -90,9 +103,19 @@ pub fn operational<'a>(
 ) -> Operational<'a> {
     let mut intervals = intervals.to_vec();
     intervals.sort_by_key(|interval| interval.from_microseconds);
+    let mut facts: Vec<&IntensityFact> = facts.iter().collect();
+    facts.sort_by_key(|fact| span(fact).0);
+    let mut coming = facts.into_iter().peekable();
+    // Those that may touch an interval from here on, not all of a year.
+    let mut near: Vec<&IntensityFact> = Vec::new();
     let mut result = Operational::default();
     for interval in &intervals {
-        let stretches = choose(facts, interval.from_microseconds, interval.to_microseconds);
+        let (from, to) = (interval.from_microseconds, interval.to_microseconds);
+        while let Some(fact) = coming.next_if(|fact| span(fact).0 <= to) {
+            near.push(fact);
+        }
+        near.retain(|fact| span(fact).1 > from);
+        let stretches = cut(&near, from, to);
         for (stretch, energy) in stretches.iter().zip(split(interval.energy, &stretches)) {
             match stretch.fact {
                 Some(fact) => result.add(stretch, fact, energy, pue_thousandths),
@@ -121,12 +144,14 @@ impl<'a> Operational<'a> {
             Some(last) => {
                 last.to_microseconds = last.to_microseconds.max(stretch.to_microseconds);
                 last.energy = last.energy.saturating_add(energy);
+                last.emissions = last.emissions.saturating_add(emissions);
             }
             None => self.uses.push(Use {
                 fact,
                 from_microseconds: stretch.from_microseconds,
                 to_microseconds: stretch.to_microseconds,
                 energy,
+                emissions,
             }),
         }
     }
@@ -137,11 +162,15 @@ impl<'a> Operational<'a> {
 /// function of the facts, whatever their order. An interval without length is one
 /// stretch.
 pub fn choose(facts: &[IntensityFact], from: i64, to: i64) -> Vec<Stretch<'_>> {
+    cut(&facts.iter().collect::<Vec<_>>(), from, to)
+}
+
+fn cut<'a>(facts: &[&'a IntensityFact], from: i64, to: i64) -> Vec<Stretch<'a>> {
     let overlaps = |fact: &&IntensityFact| {
         let (start, end) = span(fact);
         fact.signal == "average" && start <= to && end > from
     };
-    let near: Vec<&IntensityFact> = facts.iter().filter(overlaps).collect();
+    let near: Vec<&IntensityFact> = facts.iter().copied().filter(overlaps).collect();
     let mut cuts: Vec<i64> = near.iter().flat_map(|fact| <[i64; 2]>::from(span(fact))).collect();
     cuts.retain(|cut| from < *cut && *cut < to);
     cuts.extend([from, to.max(from)]);

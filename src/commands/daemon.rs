@@ -26,9 +26,11 @@ use crate::grid::live::Live;
 use crate::server::bind::Bound;
 use crate::server::heartbeat::Heartbeat;
 use crate::server::{Context, Server};
+use crate::settlement::task::Shared;
 
 use super::exit::{Code, Failure};
 use super::log::{self, Level};
+use super::settle;
 use super::start;
 use super::systemd::Systemd;
 
@@ -56,10 +58,13 @@ pub fn run(
         .map_err(anyhow::Error::from)?;
     let running = start::engine(&options).context("cannot start metering")?;
     let heartbeat = Arc::new(Heartbeat::default());
+    let view = Shared::default();
+    let ledger = running.keeps_ledger.then(|| options.state_dir.clone());
     let context = Context {
         engine: running.engine.clone(),
         heartbeat: heartbeat.clone(),
-        record: running.record,
+        grid: settle::grid_of(options.roots.clone(), running.facts.clone(), ledger),
+        settlement: view.clone(),
         procfs: options.roots.procfs.clone(),
     };
     let server = Server::start(bound, context).context("cannot start the server")?;
@@ -67,6 +72,11 @@ pub fn run(
         tracing::info!("listening on http://{address}");
     }
     tracing::info!("socket {}", options.socket.display());
+    let settlement = running
+        .keeps_ledger
+        .then(|| settle::settlement(&options, &running.engine, &running.facts, view))
+        .transpose()
+        .context("cannot start the settlement")?;
     let mut daemon = Daemon {
         options,
         level,
@@ -80,6 +90,8 @@ pub fn run(
         ready: false,
     };
     let result = daemon.watch(again);
+    // Before the last write: it reads the ledger.
+    drop(settlement);
     let clean = daemon.end();
     match result {
         Ok(()) if clean => Ok(Code::Success.into()),

@@ -12,16 +12,11 @@ use crate::grid;
 use crate::grid::facts::FactBook;
 use crate::grid::live::{self, Ends, Live};
 use crate::grid::poller::Poller;
-use crate::ledger::query::JobSummary;
 use crate::ledger::recover::Recovered;
 use crate::ledger::schema::LedgerError;
 use crate::ledger::writer::Writer;
-use crate::ledger::{IntensityFact, JobReport, ZoneUse};
-use crate::record::{Record, build, host};
-use crate::sensors::Roots;
-use crate::server::RecordOf;
+use crate::ledger::{IntensityFact, ZoneUse};
 use crate::server::protocol::SensorList;
-use crate::units::Emissions;
 
 /// How long `aimeter sensors` without a daemon waits for NVML.
 const NVML_WAIT: Duration = Duration::from_secs(5);
@@ -30,12 +25,12 @@ const NVML_WAIT: Duration = Duration::from_secs(5);
 pub struct Running {
     /// The engine.
     pub engine: Handle,
-    /// Makes a job's record.
-    pub record: RecordOf,
     /// The facts of intensity at hand.
     pub facts: Arc<FactBook>,
     /// Keeps them up to date; `None`: it could not be started.
     pub live: Option<Live>,
+    /// Whether the books are kept on disk.
+    pub keeps_ledger: bool,
 }
 
 /// Starts the engine with its sensors and its ledger.
@@ -55,6 +50,7 @@ pub fn engine(options: &Options) -> anyhow::Result<Running> {
             None
         }
     };
+    let keeps_ledger = ledger.is_some();
     let mut ledger = ledger;
     let (known, zones) = ledger.as_mut().map_or_else(Default::default, |(_, recovered)| {
         (std::mem::take(&mut recovered.facts), std::mem::take(&mut recovered.zones))
@@ -68,10 +64,8 @@ pub fn engine(options: &Options) -> anyhow::Result<Running> {
         wait_for_gpus: Duration::ZERO,
         observe: true,
     })?;
-    let (roots, at_hand) = (options.roots.clone(), Arc::clone(&facts));
-    let record: RecordOf = Arc::new(move |report| record_of(report, &roots, &at_hand));
     let live = live(options, &engine, &facts, &zones);
-    Ok(Running { engine, record, facts, live })
+    Ok(Running { engine, facts, live, keeps_ledger })
 }
 
 /// Starts asking feeds about the zones in use. Metering goes on without.
@@ -120,14 +114,6 @@ fn open_ledger(options: &Options) -> anyhow::Result<(Writer, Recovered)> {
     Ok(Writer::open(directory, &boot_id, ended_since)?)
 }
 
-/// The record of a report: with this host, and what is known of the job's zone.
-pub fn record_of(report: &JobReport, roots: &Roots, facts: &FactBook) -> Record {
-    let zone = report.job.zone.as_deref();
-    let mut known = zone.map_or_else(Vec::new, |zone| facts.of(zone).to_vec());
-    known.push(intensity_fact(zone));
-    build(report, &host::gather(roots), &known)
-}
-
 /// The engine's settings by these options.
 pub fn settings(options: &Options, facts: &Arc<FactBook>) -> Settings {
     options.settings(Arc::clone(facts))
@@ -136,13 +122,6 @@ pub fn settings(options: &Options, facts: &Arc<FactBook>) -> Settings {
 /// The shipped table's fact for a zone; the world's where none is set or known.
 pub fn intensity_fact(zone: Option<&str>) -> IntensityFact {
     grid::fact_for(zone, clock::wall()).fact
-}
-
-/// A job's operational emissions in grams CO2e, by its zone's intensity.
-pub fn grams(job: &JobSummary) -> Option<f64> {
-    let fact = intensity_fact(job.row.zone.as_deref());
-    let pue = job.row.pue_thousandths.unwrap_or(1_000);
-    Some(Emissions::of(job.total()?, fact.intensity, pue).grams())
 }
 
 /// What this process finds by itself, without a daemon.

@@ -46,6 +46,7 @@ impl Engine {
             Command::Terminate { job, by, reply } => {
                 let _ = reply.send(self.terminate(&job, by));
             }
+            Command::Tell { job, told } => self.batch.events.push(Event::Told { job, told }),
             Command::Sensors(reply) => {
                 let _ = reply.send(self.sensor_list());
             }

@@ -30,7 +30,7 @@ use tokio::sync::oneshot;
 
 use crate::grid::facts::FactBook;
 use crate::jobs::{Exit, JobId, JobSpec};
-use crate::ledger::{IntensityFact, JobReport};
+use crate::ledger::{IntensityFact, JobKey, JobReport, Told};
 use crate::sensors::DomainId;
 use crate::server::protocol::SensorList;
 use crate::units::BootTime;
@@ -140,6 +140,13 @@ pub enum Command {
         by: u32,
         /// The answer.
         reply: oneshot::Sender<Result<(), EngineError>>,
+    },
+    /// Have the ledger keep what was first told of an ended job's emissions.
+    Tell {
+        /// The job.
+        job: JobKey,
+        /// What was told.
+        told: Told,
     },
     /// The domains.
     Sensors(oneshot::Sender<SensorList>),

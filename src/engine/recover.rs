@@ -145,6 +145,7 @@ impl Engine {
         self.await_domains(&job);
         let runs = self.still_runs(&mut claim);
         let slot = self.add_job(job.row, claim);
+        self.tell_intensity(slot);
         for line in &job.lines {
             self.restore_line(slot, line, true);
         }

@@ -25,7 +25,7 @@ use line::Line;
 /// Most zones that are asked about: a client may name any for its job.
 const MOST_ZONES: usize = 32;
 /// Facts are kept in memory for so long at least.
-const KEPT: SignedDuration = SignedDuration::from_hours(3 * 24);
+pub const KEPT: SignedDuration = SignedDuration::from_hours(3 * 24);
 /// The longest time to the next step.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
 /// With nothing missing, so long until the next look.

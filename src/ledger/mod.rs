@@ -9,6 +9,7 @@
 
 mod apply;
 pub mod books;
+pub mod facts;
 mod outage;
 mod pending;
 pub mod query;
@@ -186,6 +187,13 @@ pub enum Event {
     },
     /// A carbon-intensity fact.
     Intensity(IntensityFact),
+    /// What was first said of an ended job's emissions; a later one changes nothing.
+    Told {
+        /// The job.
+        job: JobKey,
+        /// What was said.
+        told: Told,
+    },
 }
 
 /// Everything since the last batch; the buffers are reused.
@@ -278,6 +286,18 @@ pub struct ZoneUse {
     pub from: Timestamp,
     /// … to here: now, where a job runs.
     pub to: Timestamp,
+}
+
+/// What was first said of a job's emissions, at its end: kept for good, so that a
+/// figure that was handed out can be compared with what is known later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// When it was said.
+    pub at: Timestamp,
+    /// CO2e of its electricity in micrograms, with PUE.
+    pub micrograms: u64,
+    /// The energy-weighted mean intensity.
+    pub mean: Intensity,
 }
 
 /// A job's energy of one domain, for people and records: nested jobs included.

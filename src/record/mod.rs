@@ -169,11 +169,15 @@ pub struct EmissionsPart {
     pub operational_grams: Option<f64>,
     /// Grams CO2e of making the hardware; null: not computed.
     pub embodied_grams: Option<f64>,
+    /// The part of `operational_grams` that rests on facts which are not final.
+    pub unsettled_grams: Option<f64>,
     /// The grid.
     pub intensity: Option<IntensityPart>,
     /// How its start was chosen; null: it began when it was told to.
     #[serde(default)]
     pub timing: Option<TimingPart>,
+    /// What was first told; null in what was told first.
+    pub first_told: Option<FirstTold>,
 }
 
 /// The choice of a job's start, what was expected of it and what came of it.
@@ -212,6 +216,19 @@ pub struct TimingPart {
     pub realised_saving_percent: Option<f64>,
 }
 
+/// What was first told of a job's emissions, at its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FirstTold {
+    /// RFC 3339, UTC.
+    pub at: String,
+    /// Grams CO2e of the electricity.
+    pub operational_grams: f64,
+    /// Energy-weighted mean, grams per kWh.
+    pub mean_grams_per_kwh: f64,
+    /// The facts that were known then, as they would be used.
+    pub parts: Vec<IntensityUse>,
+}
+
 /// Carbon intensity over the job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IntensityPart {
@@ -223,7 +240,7 @@ pub struct IntensityPart {
     pub signal: String,
     /// `direct`, `lifecycle`, or `mixed`.
     pub boundary: String,
-    /// Whether no better figure can come.
+    /// Whether no better figure is expected.
     pub settled: bool,
     /// The facts used.
     pub parts: Vec<IntensityUse>,

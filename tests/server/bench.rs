@@ -20,7 +20,7 @@ use aimeter::server::bind::Bound;
 use aimeter::server::client::{Client, ClientError};
 use aimeter::server::heartbeat::Heartbeat;
 use aimeter::server::protocol::SensorList;
-use aimeter::server::{Context, Server};
+use aimeter::server::{Context, Grid, Server};
 use aimeter::units::BootTime;
 use arc_swap::ArcSwap;
 
@@ -50,7 +50,8 @@ impl Bench {
         let context = Context {
             engine: scripted_engine(log.clone()),
             heartbeat: heartbeat.clone(),
-            record: Arc::new(record_of),
+            grid: Grid { record: Arc::new(record_of), known: Arc::new(|_| Default::default()) },
+            settlement: Default::default(),
             procfs: "/proc".into(),
         };
         let server = Server::start(bound, context).unwrap();
@@ -103,6 +104,7 @@ pub fn scripted_engine(log: Arc<Mutex<Vec<String>>>) -> Handle {
                     note(format!("terminate {job}"));
                     _ = reply.send(Ok(()));
                 }
+                Command::Intensity(_) | Command::Tell { .. } => {}
                 Command::Sensors(reply) => _ = reply.send(SensorList::default()),
                 Command::GpuRelease(reply) => {
                     note("release".into());
@@ -173,8 +175,10 @@ pub fn record_of(report: &JobReport) -> Record {
             total_grams: None,
             operational_grams: None,
             embodied_grams: None,
+            unsettled_grams: None,
             intensity: None,
             timing: None,
+            first_told: None,
         },
         quality: QualityPart::default(),
     }

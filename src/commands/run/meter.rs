@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::clock;
-use crate::commands::start;
+use crate::commands::{settle, start};
 use crate::engine::{self, Command, EngineError, Handle, Parts};
 use crate::grid::chain::Poll;
 use crate::grid::facts::FactBook;
@@ -236,7 +236,8 @@ impl Meter {
                 if wanted && engine.send(command).is_ok() {
                     match report.blocking_recv() {
                         Ok(Ok(report)) => {
-                            finished.record = Some(start::record_of(&report, &self.roots, &facts))
+                            let known = settle::known(&report, &facts, None);
+                            finished.record = Some(settle::record(&report, &self.roots, &known))
                         }
                         Ok(Err(error)) => finished.remarks.push(error.to_string()),
                         Err(_) => finished.remarks.push("metering ended early".to_owned()),
@@ -336,7 +337,8 @@ fn serve_ranks(
     let context = Context {
         engine: engine.clone(),
         heartbeat: Arc::new(Heartbeat::default()),
-        record: Arc::new(move |report| start::record_of(report, &roots, &facts)),
+        grid: settle::grid_of(roots, facts, None),
+        settlement: Default::default(),
         procfs: run.options.roots.procfs.clone(),
     };
     Server::start(bound, context).ok()
