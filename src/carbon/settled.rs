@@ -39,9 +39,9 @@ const HORIZONS: [Horizon; 4] = [
     Horizon { feed: "json", kind: IntensityKind::Estimated, time: SignedDuration::from_hours(2) },
 ];
 
-/// Where no shorter time is known: no feed here replaces a figure later than that
-/// (Electricity Maps' estimates within one or two days, at most a week).
-pub const LONGEST_HORIZON: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// Where no shorter time is known: no feed is asked for the past for longer
+/// (Electricity Maps replaces estimates within one or two days, at most a week).
+pub const LONGEST_HORIZON: SignedDuration = SignedDuration::from_hours(8 * 24);
 
 /// From when on a fact is final; `None`: never (a yearly mean is a default that any
 /// feed's figure replaces).
@@ -78,6 +78,8 @@ fn after(fact: &IntensityFact, time: SignedDuration) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grid::feeds::{Feed, PROVIDERS};
+    use crate::grid::schedule::rhythm;
     use crate::units::Intensity;
 
     fn at(minutes: i64) -> Timestamp {
@@ -103,28 +105,39 @@ mod tests {
     #[test]
     fn each_kind_settles_at_its_feeds_time() {
         use IntensityKind::{Actual, Estimated, Forecast, Provisional, Table};
-        let week = 30 + 7 * 24 * 60;
+        let last = 30 + 8 * 24 * 60;
         for (source, kind, fetched, settles) in [
             ("uk-carbon-intensity", Actual, 45, Some(45)),
-            ("uk-carbon-intensity", Forecast, -5, Some(week)),
+            ("uk-carbon-intensity", Forecast, -5, Some(last)),
             ("uk-carbon-intensity:13", Forecast, -5, Some(150)),
-            ("uk-carbon-intensity:13", Provisional, 10, Some(week)),
+            ("uk-carbon-intensity:13", Provisional, 10, Some(last)),
             ("rte", Provisional, 40, Some(150)),
-            ("rte", Provisional, 20, Some(week)),
-            ("rte-of-another", Provisional, 40, Some(week)),
+            ("rte", Provisional, 20, Some(last)),
+            ("rte-of-another", Provisional, 40, Some(last)),
             ("energinet:DK1", Provisional, 40, Some(150)),
-            ("energinet:DK1", Forecast, -60, Some(week)),
+            ("energinet:DK1", Forecast, -60, Some(last)),
             ("json", Estimated, 1, Some(150)),
-            ("file", Estimated, 1, Some(week)),
-            ("electricity-maps", Estimated, 1, Some(week)),
+            ("file", Estimated, 1, Some(last)),
+            ("electricity-maps", Estimated, 1, Some(last)),
             ("table:OWID/Ember 2024", Table, 0, None),
         ] {
             let fact = fact(source, kind, fetched);
             assert_eq!(settles_at(&fact), settles.map(at), "{source} {kind:?}");
-            for minutes in [-10, 29, 149, 150, week - 1, week, 100_000] {
+            for minutes in [-10, 29, 149, 150, last - 1, last, 100_000] {
                 let due = kind == Actual || settles.is_some_and(|settles| settles <= minutes);
                 assert_eq!(settled(&fact, at(minutes)), due, "{source} {kind:?} {minutes}");
             }
+        }
+    }
+
+    #[test]
+    fn nothing_is_final_as_long_as_a_feed_is_asked_for_better() {
+        for provider in PROVIDERS {
+            let feed = Feed::of(provider);
+            let until = rhythm(&feed).measured.map(|measured| measured.until);
+            let open = fact(&feed.source(), IntensityKind::Forecast, -5);
+            let settles = settles_at(&open).unwrap();
+            assert!(until.is_none_or(|until| open.to + until <= settles), "{provider:?}");
         }
     }
 }

@@ -4,7 +4,15 @@
 
 mod accounts;
 mod clocks;
+mod daemon;
+mod day;
 mod late;
 mod oracle;
 mod shown;
 mod support;
+
+#[path = "../feeds/replay.rs"]
+#[allow(dead_code, reason = "the feeds' tests use more of it")]
+mod replay;
+#[path = "../common/rig.rs"]
+mod rig;
