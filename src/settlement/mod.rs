@@ -28,6 +28,9 @@ use crate::units::{Emissions, Energy, Intensity};
 const OLD: SignedDuration = LONGEST_HORIZON.saturating_add(SignedDuration::from_hours(24));
 /// How long the sums of old jobs are kept.
 const RENEW: SignedDuration = SignedDuration::from_hours(24);
+/// Facts are looked for so long before a job's start and after its end: its lines may lie
+/// there where the wall clock was set meanwhile.
+const AROUND: SignedDuration = SignedDuration::from_hours(1);
 /// Jobs read at a time.
 const CHUNK: u32 = 1_000;
 
@@ -109,11 +112,11 @@ fn known_in(
     ended: Option<Timestamp>,
     at: Timestamp,
 ) -> Result<Known, LedgerError> {
-    // One that began as the job ended is of no use, but for a job without length.
-    let until = ended.unwrap_or(at).max(started) + SignedDuration::from_micros(1);
+    let since = started.saturating_sub(AROUND).unwrap_or(started);
+    let until = ended.unwrap_or(at).max(started).saturating_add(AROUND).unwrap_or(at);
     let mut facts = Vec::new();
     for name in zones_of(zone) {
-        facts.extend(reader.intensities(&name, started, until)?);
+        facts.extend(reader.intensities(&name, since, until)?);
     }
     Ok(Known::of(zone, ended, facts, at))
 }

@@ -2,7 +2,8 @@
 //! The real daemon with a file that another program writes: a forecast while the job
 //! runs, what was measured afterwards.
 
-use jiff::{SignedDuration, Timestamp};
+use aimeter::clock;
+use jiff::SignedDuration;
 use nvml_standin::Gpu;
 use powercap_standin::{PowercapTree, Trace};
 use serde_json::Value;
@@ -21,7 +22,7 @@ fn machine() -> Rig {
 fn forecast(rig: &Rig) -> String {
     let path = rig.path("forecast.csv");
     let hour = SignedDuration::from_hours(1);
-    let (from, to) = (Timestamp::now() - hour, Timestamp::now() + hour);
+    let (from, to) = (clock::wall() - hour, clock::wall() + hour);
     let text = format!("from,to,grams_per_kwh,kind\n{from},{to},100,forecast\n");
     std::fs::write(&path, text).expect("the feed's file");
     format!("[[grid.feeds]]\nfeed = \"file\"\nzone = \"GB\"\npath = \"{}\"\n", path.display())
@@ -29,7 +30,7 @@ fn forecast(rig: &Rig) -> String {
 
 /// A feed that has measured 90 g/kWh until now.
 fn measured() -> Replay {
-    let (from, to) = (Timestamp::now() - SignedDuration::from_hours(3), Timestamp::now());
+    let (from, to) = (clock::wall() - SignedDuration::from_hours(3), clock::wall());
     let slot =
         format!(r#"{{"from":"{from}","to":"{to}","intensity":{{"forecast":100,"actual":90}}}}"#);
     Replay::tls(move |_| Reply::json(format!(r#"{{"data":[{slot}]}}"#)))
