@@ -34,7 +34,8 @@ pub fn record(report: &JobReport, roots: &Roots, known: &Known) -> Record {
 pub fn known(report: &JobReport, book: &FactBook, ledger: Option<&Path>) -> Known {
     let (job, at) = (&report.job, clock::wall());
     let until = job.ended.unwrap_or(at);
-    let touches = |fact: &&IntensityFact| fact.from <= until && job.started < fact.to;
+    let since = settlement::since(job);
+    let touches = |fact: &&IntensityFact| fact.from <= until && since < fact.to;
     let zone = job.zone.as_deref();
     let mut facts = Vec::new();
     for name in zones_of(zone) {
@@ -60,7 +61,7 @@ pub fn grid_of(roots: Roots, book: Arc<FactBook>, ledger: Option<PathBuf>) -> Gr
     Grid {
         record: Arc::new(move |report| {
             // At a job's end the disk is asked only for what memory no longer has.
-            let ledger = ledger.as_deref().filter(|_| is_older(report.job.started));
+            let ledger = ledger.as_deref().filter(|_| is_older(settlement::since(&report.job)));
             record(report, &roots, &known(report, &book, ledger))
         }),
         known: Arc::new(move |report| known(report, &shown_book, shown_ledger.as_deref())),

@@ -101,8 +101,14 @@ pub struct Settlement {
 /// [`LedgerError::Database`].
 pub fn known(reader: &Reader, row: &JobRow, at: Timestamp) -> Result<Known, LedgerError> {
     let told = reader.first_told(row.key)?;
-    let known = known_in(reader, row.zone.as_deref(), row.started, row.ended, at)?;
+    let known = known_in(reader, row.zone.as_deref(), since(row), row.ended, at)?;
     Ok(Known { told, ..known })
+}
+
+/// From when on facts matter for a record: one that waited tells of the time when it was
+/// asked for, too.
+pub fn since(row: &JobRow) -> Timestamp {
+    row.spec.timing.as_ref().map_or(row.started, |timing| timing.asked_at.min(row.started))
 }
 
 fn known_in(
