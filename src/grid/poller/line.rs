@@ -247,9 +247,10 @@ impl Line {
     }
 }
 
-/// A feed and the server it is asked of: several feeds of one kind may be set up.
+/// A feed and the server it is asked of, or the file: several feeds of one kind may be
+/// set up.
 fn server_of(feed: &Feed) -> String {
     let host =
         feed.url.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
-    format!("{} {host:?}", feed.provider.name)
+    format!("{} {host:?} {:?}", feed.provider.name, feed.path)
 }
