@@ -22,6 +22,8 @@ pub mod grid;
 
 pub mod carbon;
 
+pub mod settlement;
+
 pub mod record;
 
 pub mod engine;

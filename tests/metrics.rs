@@ -12,6 +12,8 @@ use aimeter::carbon::pue::PueNow;
 use aimeter::engine::snapshot::*;
 use aimeter::export::prometheus::{Exporter, families};
 use aimeter::sensors::{Domain, DomainId, Kind, Method};
+use aimeter::settlement::task::Shared;
+use aimeter::settlement::{Figure, Settlement};
 use aimeter::units::{Emissions, Energy, Intensity, Power};
 use jiff::Timestamp;
 
@@ -96,6 +98,43 @@ fn account(name: &str, base: u64) -> AccountView {
     }
 }
 
+fn intensity(
+    zone: &str,
+    grams_per_kwh: f64,
+    source: &str,
+    quality: &'static str,
+    from: Option<Timestamp>,
+) -> IntensityView {
+    IntensityView {
+        asked: Some(zone.into()),
+        since: time(0),
+        zone: zone.into(),
+        grams_per_kwh,
+        source: source.into(),
+        signal: "average".into(),
+        quality,
+        from,
+    }
+}
+
+fn figure(all: u64, open: u64) -> Figure {
+    Figure { emissions: grams(all), unsettled: grams(open), ..Figure::default() }
+}
+
+/// Of a job that is shown, one that is not, and the accounts.
+fn settlement() -> Shared {
+    let jobs = [("j1", figure(5_200, 1_100)), ("gone", figure(1, 1))];
+    let settlement = Settlement {
+        at: Some(time(8)),
+        jobs: jobs.map(|(id, figure)| (id.parse().unwrap(), figure)).into(),
+        users: [("alice".to_owned(), figure(5_400, 1_200))].into(),
+        projects: [("vision".to_owned(), figure(5_600, 0))].into(),
+    };
+    let view = Shared::default();
+    view.store(Arc::new(settlement));
+    view
+}
+
 fn snapshot() -> Snapshot {
     Snapshot {
         at: Some(time(1)),
@@ -119,18 +158,28 @@ fn snapshot() -> Snapshot {
             SourceView { name: "rapl", up: false, domains: 4_201, missing: 4_202 },
         ],
         ledger: LedgerView { up: true, errors: 5, last_write: Some(time(6)), pending: 7 },
-        intensity: Some(IntensityView {
-            zone: "GB".into(),
-            grams_per_kwh: 209.5,
-            source: "table:2024".into(),
-        }),
+        zones: Arc::new([
+            intensity("GB", 209.5, "uk", "forecast", Some(time(-899))),
+            intensity("WORLD", 473.0, "table:2024", "table", None),
+            // A second zone that nobody knows.
+            intensity("WORLD", 473.0, "table:2024", "table", None),
+        ]),
+        feeds: Arc::new(vec![
+            FeedView {
+                source: "uk".into(),
+                up: Some(false),
+                requests: [("ok", 8), ("no_answer", 9)].into(),
+                last_success: Some(time(10)),
+            },
+            FeedView { source: "file".into(), ..FeedView::default() },
+        ]),
         pue: Some(PueNow { thousandths: 1_234, source: "schedule" }),
     }
 }
 
 fn page(snapshot: Snapshot) -> String {
     let snapshot = Arc::new(snapshot);
-    let text = Exporter::new(move || snapshot.clone()).text().unwrap();
+    let text = Exporter::new(move || snapshot.clone(), settlement()).text().unwrap();
     String::from_utf8(text).unwrap()
 }
 

@@ -15,7 +15,6 @@ use aimeter::carbon::embodied::EmbodiedSettings;
 use aimeter::carbon::pue::PuePlan;
 use aimeter::clock;
 use aimeter::engine::{self, Command as Order, Handle, Parts, Settings};
-use aimeter::grid;
 use aimeter::jobs::{Exit, GpuRequest, JobId, JobSpec};
 use aimeter::ledger::writer::Writer;
 use aimeter::sensors::Roots;
@@ -122,7 +121,8 @@ fn start(machine: &Machine) -> Handle {
         zone: Some("GB".into()),
         pue: PuePlan { fixed: Some(1_200), ..PuePlan::default() },
         embodied: EmbodiedSettings::default(),
-        intensity: |zone| grid::fact_for(zone, clock::wall()).fact,
+        facts: Default::default(),
+        stale_after: Duration::from_secs(7_200),
         calibration: Vec::new(),
     };
     let parts = Parts {

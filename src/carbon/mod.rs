@@ -11,14 +11,20 @@
 pub mod cooling;
 pub mod embodied;
 pub mod equivalents;
+pub mod known;
 pub mod pue;
 pub mod resources;
+pub mod settled;
 
-use std::cmp::Reverse;
+use jiff::Timestamp;
 
-use crate::ledger::{IntensityFact, IntensityKind, IntervalEnergy};
+use crate::grid::facts::rank;
+use crate::ledger::{IntensityFact, IntervalEnergy};
 use crate::units::{Emissions, Energy};
 use pue::PueByTime;
+
+pub use known::Known;
+pub use settled::settled;
 
 /// A stretch of time, half open, and the fact that holds in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +48,8 @@ pub struct Use<'a> {
     pub to_microseconds: i64,
     /// The energy it was used on, without PUE.
     pub energy: Energy,
+    /// Its emissions, with PUE.
+    pub emissions: Emissions,
 }
 
 /// The operational emissions of a job.
@@ -71,11 +79,15 @@ impl Operational<'_> {
         mean(&energy).or_else(|| mean(&time))
     }
 
-    /// Whether no better figure can come: every fact is the provider's final
-    /// measurement. A yearly mean is a default that a feed may replace: not settled.
-    pub fn settled(&self) -> bool {
-        self.uncovered == Energy::ZERO
-            && self.uses.iter().all(|used| used.fact.kind == IntensityKind::Actual)
+    /// Whether no better figure is expected: every fact is final ([`settled`]).
+    pub fn settled(&self, now: Timestamp) -> bool {
+        self.uncovered == Energy::ZERO && self.uses.iter().all(|used| settled(used.fact, now))
+    }
+
+    /// The part of the emissions that rests on facts which are not final.
+    pub fn unsettled(&self, now: Timestamp) -> Emissions {
+        let open = self.uses.iter().filter(|used| !settled(used.fact, now));
+        open.fold(Emissions::ZERO, |sum, used| sum.saturating_add(used.emissions))
     }
 
     /// `lifecycle` or `direct`, or `mixed` where facts of both were used.
@@ -97,10 +109,19 @@ pub fn operational<'a>(
     let pue = pue.into();
     let mut intervals = intervals.to_vec();
     intervals.sort_by_key(|interval| interval.from_microseconds);
+    let mut facts: Vec<&IntensityFact> = facts.iter().collect();
+    facts.sort_by_key(|fact| span(fact).0);
+    let mut coming = facts.into_iter().peekable();
+    // Those that may touch an interval from here on, not all of a year.
+    let mut near: Vec<&IntensityFact> = Vec::new();
     let mut result = Operational::default();
     for interval in &intervals {
-        let stretches = choose(facts, interval.from_microseconds, interval.to_microseconds);
-        let stretches = cut(stretches, &pue);
+        let (from, to) = (interval.from_microseconds, interval.to_microseconds);
+        while let Some(fact) = coming.next_if(|fact| span(fact).0 <= to) {
+            near.push(fact);
+        }
+        near.retain(|fact| span(fact).1 > from);
+        let stretches = cut_by_pue(cut(&near, from, to), &pue);
         for (stretch, energy) in stretches.iter().zip(split(interval.energy, &stretches)) {
             match stretch.fact {
                 Some(fact) => {
@@ -131,12 +152,14 @@ impl<'a> Operational<'a> {
             Some(last) => {
                 last.to_microseconds = last.to_microseconds.max(stretch.to_microseconds);
                 last.energy = last.energy.saturating_add(energy);
+                last.emissions = last.emissions.saturating_add(emissions);
             }
             None => self.uses.push(Use {
                 fact,
                 from_microseconds: stretch.from_microseconds,
                 to_microseconds: stretch.to_microseconds,
                 energy,
+                emissions,
             }),
         }
     }
@@ -147,11 +170,15 @@ impl<'a> Operational<'a> {
 /// function of the facts, whatever their order. An interval without length is one
 /// stretch.
 pub fn choose(facts: &[IntensityFact], from: i64, to: i64) -> Vec<Stretch<'_>> {
+    cut(&facts.iter().collect::<Vec<_>>(), from, to)
+}
+
+fn cut<'a>(facts: &[&'a IntensityFact], from: i64, to: i64) -> Vec<Stretch<'a>> {
     let overlaps = |fact: &&IntensityFact| {
         let (start, end) = span(fact);
         fact.signal == "average" && start <= to && end > from
     };
-    let near: Vec<&IntensityFact> = facts.iter().filter(overlaps).collect();
+    let near: Vec<&IntensityFact> = facts.iter().copied().filter(overlaps).collect();
     let mut cuts: Vec<i64> = near.iter().flat_map(|fact| <[i64; 2]>::from(span(fact))).collect();
     cuts.retain(|cut| from < *cut && *cut < to);
     cuts.extend([from, to.max(from)]);
@@ -179,11 +206,7 @@ fn best<'a>(facts: &[&'a IntensityFact], moment: i64) -> Option<&'a IntensityFac
         let (start, end) = span(fact);
         start <= moment && moment < end
     };
-    let rank = |fact: &&IntensityFact| {
-        let (start, end) = span(fact);
-        (fact.kind, Reverse(fact.fetched_at), end - start, fact.source.clone())
-    };
-    facts.iter().filter(covers).copied().min_by_key(rank)
+    facts.iter().filter(covers).copied().min_by(|one, other| rank(one).cmp(&rank(other)))
 }
 
 fn span(fact: &IntensityFact) -> (i64, i64) {
@@ -191,7 +214,7 @@ fn span(fact: &IntensityFact) -> (i64, i64) {
 }
 
 /// Cuts stretches further, where the PUE changes.
-fn cut<'a>(stretches: Vec<Stretch<'a>>, pue: &PueByTime) -> Vec<Stretch<'a>> {
+fn cut_by_pue<'a>(stretches: Vec<Stretch<'a>>, pue: &PueByTime) -> Vec<Stretch<'a>> {
     let mut parts = Vec::with_capacity(stretches.len());
     for mut rest in stretches {
         for change in pue.changes(rest.from_microseconds, rest.to_microseconds) {

@@ -251,12 +251,24 @@ impl PueByTime {
     /// Of a job: its own `--pue`, else the facts of its time; before the first of
     /// them, what its row says was in force when it started.
     pub fn of_job(row: &JobRow, facts: &[PueFact]) -> PueByTime {
-        if row.spec.pue_thousandths.is_some() {
-            return PueByTime::always(row.spec.pue_thousandths, "flag");
+        PueByTime::of(row.spec.pue_thousandths, row.pue_thousandths, facts)
+    }
+
+    /// The same by what was asked for and what was in force at the start, in thousandths.
+    pub fn of(asked: Option<u32>, at_start: Option<u32>, facts: &[PueFact]) -> PueByTime {
+        if asked.is_some() {
+            return PueByTime::always(asked, "flag");
         }
-        let mut by_time = PueByTime::always(row.pue_thousandths, "config");
+        let mut by_time = PueByTime::always(at_start, "config");
         facts.iter().for_each(|fact| by_time.add(fact));
         by_time
+    }
+
+    /// In thousandths, where it is one from a moment to another.
+    pub fn constant(&self, from: Timestamp, to: Timestamp) -> Option<u32> {
+        let (from, to) = (from.as_microsecond(), to.as_microsecond());
+        let value = self.at(from);
+        self.changes(from, to).all(|change| self.at(change) == value).then_some(value)
     }
 
     /// Adds a fact.

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
+use crate::ledger::IntensityKind;
 use crate::units::{Intensity, MICROJOULES_PER_KWH};
 
 const HOUR: i64 = 3_600_000_000;
@@ -64,7 +65,7 @@ fn power_that_moves_with_the_grid_is_not_the_mean_of_the_day() {
     let mean = result.mean_grams_per_kwh().unwrap();
     assert!((mean * energy - result.emissions.grams()).abs() < 1e-6);
     assert_eq!(result.uses.len(), 24);
-    assert!(result.settled());
+    assert!(result.settled(moment(0)));
     let with_pue = operational(&intervals, &facts, 1_500);
     assert!((with_pue.emissions.grams() - 1.5 * 26_478.2).abs() < 0.1);
     assert_eq!(with_pue.mean_grams_per_kwh(), Some(mean));
@@ -85,7 +86,7 @@ fn the_best_fact_holds_where_it_is_and_the_table_elsewhere() {
         })
         .collect();
     assert_eq!(chosen, [(0, 1, 200), (1, 2, 90), (2, 3, 100), (3, 4, 200)]);
-    assert!(!operational(&[interval(0, 4 * HOUR, 5)], &facts, 1_000).settled());
+    assert!(!operational(&[interval(0, 4 * HOUR, 5)], &facts, 1_000).settled(moment(0)));
 }
 
 #[test]
@@ -109,7 +110,7 @@ fn marginal_facts_are_no_inventory_and_what_no_fact_covers_is_unknown() {
     assert_eq!(result.uncovered.microjoules(), 750);
     assert_eq!(result.uses.len(), 1);
     assert_eq!(result.uses[0].energy.microjoules(), 250);
-    assert!(!result.settled());
+    assert!(!result.settled(moment(0)));
 }
 
 #[test]

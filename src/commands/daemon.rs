@@ -19,17 +19,21 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::oneshot;
 
-use crate::carbon::pue::Live;
+use crate::carbon::pue;
 use crate::carbon::resources::Accounting;
 use crate::clock;
 use crate::config::{ConfigError, Options};
 use crate::engine::{Command, EngineError, Handle};
+use crate::grid::facts::FactBook;
+use crate::grid::live::Live;
 use crate::server::bind::Bound;
 use crate::server::heartbeat::Heartbeat;
 use crate::server::{Context, Server};
+use crate::settlement::task::Shared;
 
 use super::exit::{Code, Failure};
 use super::log::{self, Level};
+use super::settle;
 use super::start;
 use super::systemd::Systemd;
 
@@ -57,10 +61,18 @@ pub fn run(
         .map_err(anyhow::Error::from)?;
     let running = start::engine(&options).context("cannot start metering")?;
     let heartbeat = Arc::new(Heartbeat::default());
+    let view = Shared::default();
+    let ledger = running.keeps_ledger.then(|| options.state_dir.clone());
     let context = Context {
         engine: running.engine.clone(),
         heartbeat: heartbeat.clone(),
-        record: running.record,
+        grid: settle::grid_of(
+            options.roots.clone(),
+            running.facts.clone(),
+            ledger,
+            running.accounting.clone(),
+        ),
+        settlement: view.clone(),
         procfs: options.roots.procfs.clone(),
     };
     let server = Server::start(bound, context).context("cannot start the server")?;
@@ -68,12 +80,19 @@ pub fn run(
         tracing::info!("listening on http://{address}");
     }
     tracing::info!("socket {}", options.socket.display());
+    let settlement = running
+        .keeps_ledger
+        .then(|| settle::settlement(&options, &running.engine, &running.facts, view))
+        .transpose()
+        .context("cannot start the settlement")?;
     let mut daemon = Daemon {
         options,
         level,
         signals,
         heartbeat,
         engine: running.engine,
+        facts: running.facts,
+        live: running.live,
         pue: running.pue,
         accounting: running.accounting,
         server,
@@ -81,6 +100,8 @@ pub fn run(
         ready: false,
     };
     let result = daemon.watch(again);
+    // Before the last write: it reads the ledger.
+    drop(settlement);
     let clean = daemon.end();
     match result {
         Ok(()) if clean => Ok(Code::Success.into()),
@@ -109,7 +130,9 @@ struct Daemon {
     signals: Signals,
     heartbeat: Arc<Heartbeat>,
     engine: Handle,
-    pue: Option<Arc<Live>>,
+    facts: Arc<FactBook>,
+    live: Option<Live>,
+    pue: Option<Arc<pue::Live>>,
     accounting: Arc<ArcSwap<Accounting>>,
     server: Server,
     systemd: Systemd,
@@ -166,13 +189,18 @@ impl Daemon {
                     tracing::warn!("{key} changed: restart the daemon for it to take effect");
                 }
                 self.level.set(options.log_level);
-                let settings = Box::new(start::settings(&options, self.pue.as_deref()));
+                let grid_changed = options.grid != self.options.grid;
+                let settings =
+                    Box::new(start::settings(&options, &self.facts, self.pue.as_deref()));
                 let pue = settings.pue.live.clone();
                 match self.engine.try_send(Command::Reload(settings)) {
                     Ok(()) => {
                         tracing::info!("configuration taken up");
                         self.pue = pue;
                         self.accounting.store(Arc::new(options.accounting.clone()));
+                        if let Some(live) = self.live.as_ref().filter(|_| grid_changed) {
+                            live.set(options.grid.clone());
+                        }
                         self.options = self.options.reloaded(options);
                     }
                     Err(error) => tracing::error!("the configuration was not taken up: {error}"),
@@ -187,6 +215,7 @@ impl Daemon {
     /// Closes the books, then the server; whether the books were closed.
     fn end(self) -> bool {
         self.systemd.stopping();
+        drop(self.live);
         let closed = close_books(&self.engine);
         self.server.stop();
         if closed {

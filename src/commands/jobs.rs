@@ -20,8 +20,10 @@ use serde::Serialize;
 use crate::clock;
 use crate::jobs::{Exit, JobState};
 use crate::ledger::query::{Filter, JobSummary, Reader};
+use crate::ledger::schema::LedgerError;
 use crate::record::text;
 use crate::sensors::Kind;
+use crate::settlement::Figure;
 use crate::units::Energy;
 
 /// The longest name, user or project in the table, in characters.
@@ -63,22 +65,24 @@ pub struct Options {
     pub time_zone: TimeZone,
 }
 
-/// Writes the list on `out`. `grams` gives a job's emissions in grams CO2e where
-/// they are known. A reader that goes away (`| head`) ends it quietly.
+/// What gives a listed job's emissions by the ledger; `None`: not known.
+pub type FigureOf<'a> = &'a dyn Fn(&Reader, &JobSummary) -> Result<Option<Figure>, LedgerError>;
+
+/// Writes the list on `out`. `figure` gives a job's emissions where they are known.
+/// A reader that goes away (`| head`) ends it quietly.
 ///
 /// # Errors
 /// Where the ledger cannot be read, or `out` not be written.
-pub fn run(
-    options: &Options,
-    grams: &dyn Fn(&JobSummary) -> Option<f64>,
-    out: &mut dyn Write,
-) -> anyhow::Result<()> {
-    let jobs = Reader::open(&options.state_directory)?.jobs(&options.filter)?;
+pub fn run(options: &Options, figure: FigureOf<'_>, out: &mut dyn Write) -> anyhow::Result<()> {
+    let reader = Reader::open(&options.state_directory)?;
+    let with_figure = |job| figure(&reader, &job).map(|figure| Listed { job, figure });
+    let jobs: Vec<Listed> =
+        reader.jobs(&options.filter)?.into_iter().map(with_figure).collect::<Result<_, _>>()?;
     let mut out = BufWriter::new(out);
     let written = match options.format {
-        Format::Table => table(options, &jobs, grams, &mut out),
-        Format::Json => json(&jobs, grams, &mut out),
-        Format::Csv => csv(&jobs, grams, &mut out),
+        Format::Table => table(options, &jobs, &mut out),
+        Format::Json => json(&jobs, &mut out),
+        Format::Csv => csv(&jobs, &mut out),
     };
     match written.and_then(|()| out.flush()) {
         // What is still buffered would be tried again, in vain, when it is dropped.
@@ -88,6 +92,12 @@ pub fn run(
         }
         other => other.context("cannot write the list of jobs"),
     }
+}
+
+/// A job with its emissions, where they are known.
+struct Listed {
+    job: JobSummary,
+    figure: Option<Figure>,
 }
 
 /// One job in `--json` and `--csv`.
@@ -112,12 +122,13 @@ struct Line<'a> {
     node_joules: Option<f64>,
     provenance: Option<&'static str>,
     emissions_grams: Option<f64>,
+    unsettled_grams: Option<f64>,
     zone: Option<&'a str>,
     pue: Option<f64>,
 }
 
 /// The columns of `--csv`, as [`Line`] has them.
-const COLUMNS: [&str; 21] = [
+const COLUMNS: [&str; 22] = [
     "id",
     "name",
     "user",
@@ -137,12 +148,13 @@ const COLUMNS: [&str; 21] = [
     "node_joules",
     "provenance",
     "emissions_grams",
+    "unsettled_grams",
     "zone",
     "pue",
 ];
 
 impl<'a> Line<'a> {
-    fn new(job: &'a JobSummary, grams: Option<f64>) -> Self {
+    fn new(Listed { job, figure }: &'a Listed) -> Self {
         let (row, spec) = (&job.row, &job.row.spec);
         let counted = |kind| of(&job.energy, kind).map(Energy::joules);
         // A node's own meter is counted only where nothing in it is.
@@ -166,7 +178,8 @@ impl<'a> Line<'a> {
             dram_joules: counted(Kind::Dram),
             node_joules: node.map(Energy::joules),
             provenance: job.provenance(),
-            emissions_grams: grams,
+            emissions_grams: figure.map(|figure| figure.emissions.grams()),
+            unsettled_grams: figure.map(|figure| figure.unsettled.grams()),
             zone: row.zone.as_deref(),
             pue: row.pue_thousandths.map(|pue| f64::from(pue) / 1_000.0),
         }
@@ -196,38 +209,32 @@ impl<'a> Line<'a> {
             number(self.node_joules),
             text(self.provenance),
             number(self.emissions_grams),
+            number(self.unsettled_grams),
             text(self.zone),
             number(self.pue),
         ]
     }
 }
 
-type Grams<'a> = &'a dyn Fn(&JobSummary) -> Option<f64>;
-
-fn json(jobs: &[JobSummary], grams: Grams<'_>, out: &mut impl Write) -> io::Result<()> {
-    let lines: Vec<_> = jobs.iter().map(|job| Line::new(job, grams(job))).collect();
+fn json(jobs: &[Listed], out: &mut impl Write) -> io::Result<()> {
+    let lines: Vec<_> = jobs.iter().map(Line::new).collect();
     serde_json::to_writer_pretty(&mut *out, &lines)?;
     writeln!(out)
 }
 
-fn csv(jobs: &[JobSummary], grams: Grams<'_>, out: &mut impl Write) -> io::Result<()> {
+fn csv(jobs: &[Listed], out: &mut impl Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(COLUMNS)?;
     for job in jobs {
-        writer.write_record(Line::new(job, grams(job)).cells())?;
+        writer.write_record(Line::new(job).cells())?;
     }
     writer.flush()
 }
 
-fn table(
-    options: &Options,
-    jobs: &[JobSummary],
-    grams: Grams<'_>,
-    out: &mut impl Write,
-) -> io::Result<()> {
+fn table(options: &Options, jobs: &[Listed], out: &mut impl Write) -> io::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(HEADER);
-    table.add_rows(jobs.iter().map(|job| cells(options, job, grams(job))));
+    table.add_rows(jobs.iter().map(|listed| cells(options, listed)));
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
         if FIGURES.contains(&index) {
@@ -237,21 +244,21 @@ fn table(
     for line in table.lines() {
         writeln!(out, "{}", line.trim_end())?;
     }
-    if jobs.iter().any(|job| job.estimated.iter().any(Option::is_some)) {
+    if jobs.iter().any(|listed| listed.job.estimated.iter().any(Option::is_some)) {
         writeln!(out, "~ estimated by a model, not measured")?;
     }
     Ok(())
 }
 
 /// A row of the table.
-fn cells(options: &Options, job: &JobSummary, grams: Option<f64>) -> [String; HEADER.len()] {
+fn cells(options: &Options, Listed { job, figure }: &Listed) -> [String; HEADER.len()] {
     let (row, spec) = (&job.row, &job.row.spec);
     let nothing = || "-".to_owned();
-    let figure = |energy: Option<Energy>, estimated: bool| {
+    let joules = |energy: Option<Energy>, estimated: bool| {
         let mark = if estimated { "~" } else { "" };
         energy.map_or_else(nothing, |energy| format!("{mark}{}", text::energy(energy.joules())))
     };
-    let by_kind = |kind| figure(of(&job.energy, kind), of(&job.estimated, kind).is_some());
+    let by_kind = |kind| joules(of(&job.energy, kind), of(&job.estimated, kind).is_some());
     let started = row.started.to_zoned_datetime(options.time_zone.clone());
     [
         spec.id.to_string(),
@@ -261,11 +268,11 @@ fn cells(options: &Options, job: &JobSummary, grams: Option<f64>) -> [String; HE
         row.state.as_str().to_owned(),
         started.strftime("%Y-%m-%d %H:%M").to_string(),
         time_run(options, job).map_or_else(nothing, |time| text::duration(time.as_secs_f64())),
-        figure(job.total(), job.estimated.iter().any(Option::is_some)),
+        joules(job.total(), job.estimated.iter().any(Option::is_some)),
         by_kind(Kind::Gpu),
         by_kind(Kind::Cpu),
         by_kind(Kind::Dram),
-        grams.map_or_else(nothing, text::emissions),
+        figure.map_or_else(nothing, |figure| text::emissions(figure.emissions.grams())),
         exit_word(row.exit, row.state),
     ]
 }

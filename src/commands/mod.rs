@@ -4,6 +4,7 @@
 //! Standard output is data, everything else goes to standard error. The only
 //! room that prints. Errors are one line: `aimeter: what, to what, what next`.
 
+pub mod changes;
 pub mod cli;
 pub mod daemon;
 pub mod doctor;
@@ -17,6 +18,7 @@ pub mod log;
 pub mod reference;
 pub mod run;
 pub mod sensors;
+pub mod settle;
 pub mod show;
 pub mod start;
 pub mod systemd;
@@ -30,15 +32,17 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
 
+use crate::carbon::Known;
 use crate::clock;
 use crate::config::{FileChoice, Options, Sources};
 use crate::engine;
 use crate::jobs::JobId;
 use crate::ledger::JobReport;
-use crate::ledger::query::{Filter, Reader};
+use crate::ledger::query::{Filter, JobSummary, Reader};
 use crate::record::summary::Style;
 use crate::record::{build, host};
 use crate::server::client::{Client, ClientError};
+use crate::settlement;
 use cli::{Cli, Command};
 use exit::{Code, Failure};
 
@@ -143,7 +147,8 @@ fn list_jobs(args: cli::JobsArgs, options: &Options, out: &mut dyn Write) -> Res
         boot_id: Some(engine::boot_id(&options.roots)).filter(|id| !id.is_empty()),
         time_zone: jiff::tz::TimeZone::system(),
     };
-    Ok(jobs::run(&list, &start::grams, out)?)
+    let figure = |reader: &Reader, job: &JobSummary| settlement::of_listed(reader, job, now);
+    Ok(jobs::run(&list, &figure, out)?)
 }
 
 /// Shows a job as the daemon knows it, else as the ledger does.
@@ -154,9 +159,8 @@ fn show_job(args: cli::ShowArgs, options: &Options, out: &mut dyn Write) -> Resu
     let accounting = options.accounting.clone();
     let show = show::Options { job: args.job, json: args.json, style, accounting };
     let load = |job: &JobId| load_job(job, options);
-    let facts = |report: &JobReport| vec![start::intensity_fact(report.job.zone.as_deref())];
     let host = host::gather(&options.roots);
-    show::show(&show, &host, load, facts, out).map_err(as_failure)
+    show::show(&show, &host, load, out).map_err(as_failure)
 }
 
 /// Shows what a job of the daemon, the ledger or a record's file would have emitted.
@@ -167,9 +171,8 @@ fn what_if(args: &cli::WhatifArgs, options: &Options, out: &mut dyn Write) -> Re
     } else {
         let job: JobId =
             args.job.parse().map_err(|error| Failure::new(Code::Usage, format!("{error}")))?;
-        let report = load_job(&job, options).map_err(as_failure)?;
-        let facts = [start::intensity_fact(report.job.zone.as_deref())];
-        whatif::Base::of_report(&report, build(&report, &host::gather(&options.roots), &facts))
+        let (report, known) = load_job(&job, options).map_err(as_failure)?;
+        whatif::Base::of_report(&report, build(&report, &host::gather(&options.roots), &known))
     };
     whatif::run(args, &base, options, out)
 }
@@ -185,17 +188,19 @@ fn as_failure(error: anyhow::Error) -> Failure {
     }
 }
 
-fn load_job(job: &JobId, options: &Options) -> anyhow::Result<JobReport> {
+fn load_job(job: &JobId, options: &Options) -> anyhow::Result<(JobReport, Known)> {
     if let Ok(mut client) = connect(options)
-        && let Ok(report) = client.show(job)
+        && let Ok(found) = client.show(job)
     {
-        return Ok(report);
+        return Ok(found);
     }
     let reader = Reader::open(&options.ledger_to_read())?;
-    reader.report(job)?.ok_or_else(|| {
+    let report = reader.report(job)?.ok_or_else(|| {
         let message = format!("no job `{job}` in the ledger; see `aimeter jobs`");
-        Failure::new(Code::UnknownJob, message).into()
-    })
+        Failure::new(Code::UnknownJob, message)
+    })?;
+    let known = settlement::known(&reader, &report.job, clock::wall())?;
+    Ok((report, known))
 }
 
 /// One line on standard error. A closed standard error is nobody's failure.

@@ -11,13 +11,16 @@ use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
 use jiff::Timestamp;
 
+use crate::carbon::Known;
 use crate::carbon::equivalents::{self, Equivalent};
 use crate::carbon::resources::Accounting;
 use crate::jobs::JobId;
-use crate::ledger::{IntensityFact, IntervalEnergy, JobReport};
+use crate::ledger::{IntervalEnergy, JobReport};
 use crate::record::summary::{Style, summary};
 use crate::record::{DomainPart, HostPart, IntensityUse, Record, account, build, text};
 use crate::units::Energy;
+
+use super::changes;
 
 /// The longest list of intervals; a longer one is shown by several in a row.
 const MOST_INTERVALS: usize = 24;
@@ -35,20 +38,19 @@ pub struct Options {
     pub accounting: Accounting,
 }
 
-/// Shows a job on `out`. `facts` are the intensity facts of the job's zone and of
-/// the world; `host` is where it ran.
+/// Shows a job on `out`. `load` finds it with what is known of its grid; `host` is where
+/// it ran.
 ///
 /// # Errors
 /// That of `load` (no such job), or of writing.
 pub fn show(
     options: &Options,
     host: &HostPart,
-    load: impl FnOnce(&JobId) -> anyhow::Result<JobReport>,
-    facts: impl FnOnce(&JobReport) -> Vec<IntensityFact>,
+    load: impl FnOnce(&JobId) -> anyhow::Result<(JobReport, Known)>,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let report = load(&options.job)?;
-    let mut record = build(&report, host, &facts(&report));
+    let (report, known) = load(&options.job)?;
+    let mut record = build(&report, host, &known);
     account(&mut record, &report, &options.accounting);
     let text = if options.json {
         let mut json = serde_json::to_string_pretty(&record).context("cannot write the record")?;
@@ -67,12 +69,13 @@ fn full_text(report: &JobReport, record: &Record, style: Style) -> String {
     out.push_str(&section("energy over time", interval_table(&report.intervals)));
     let parts = record.emissions.intensity.as_ref().map(|intensity| intensity.parts.as_slice());
     out.push_str(&section("carbon intensity", intensity_table(parts.unwrap_or_default())));
+    out.push_str(&changes::text(record));
     out.push_str(&section("the same as", equivalent_table(record)));
     out
 }
 
 /// A title and a table; nothing for an empty table.
-fn section(title: &str, table: Table) -> String {
+pub(super) fn section(title: &str, table: Table) -> String {
     if table.is_empty() {
         return String::new();
     }
@@ -80,7 +83,7 @@ fn section(title: &str, table: Table) -> String {
 }
 
 /// A plain table; `right` are the columns of figures.
-fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> Table {
+pub(super) fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header.to_vec()).add_rows(rows);
     for column in table.column_iter_mut() {

@@ -7,22 +7,20 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::carbon::pue::Live;
+use crate::carbon::pue;
 use crate::carbon::resources::Accounting;
 use crate::clock;
 use crate::config::Options;
 use crate::engine::{self, Command, Handle, Parts, Settings};
 use crate::grid;
-use crate::ledger::query::JobSummary;
+use crate::grid::facts::FactBook;
+use crate::grid::live::{self, Ends, Live};
+use crate::grid::poller::Poller;
 use crate::ledger::recover::Recovered;
 use crate::ledger::schema::LedgerError;
 use crate::ledger::writer::Writer;
-use crate::ledger::{IntensityFact, JobReport};
-use crate::record::{Record, account, build, host};
-use crate::sensors::Roots;
-use crate::server::RecordOf;
+use crate::ledger::{IntensityFact, ZoneUse};
 use crate::server::protocol::SensorList;
-use crate::units::Emissions;
 
 /// How long `aimeter sensors` without a daemon waits for NVML.
 const NVML_WAIT: Duration = Duration::from_secs(5);
@@ -31,10 +29,14 @@ const NVML_WAIT: Duration = Duration::from_secs(5);
 pub struct Running {
     /// The engine.
     pub engine: Handle,
-    /// Makes a job's record.
-    pub record: RecordOf,
+    /// The facts of intensity at hand.
+    pub facts: Arc<FactBook>,
+    /// Keeps them up to date; `None`: it could not be started.
+    pub live: Option<Live>,
+    /// Whether the books are kept on disk.
+    pub keeps_ledger: bool,
     /// Reads the building's PUE.
-    pub pue: Option<Arc<Live>>,
+    pub pue: Option<Arc<pue::Live>>,
     /// What records are accounted by.
     pub accounting: Arc<ArcSwap<Accounting>>,
 }
@@ -56,7 +58,13 @@ pub fn engine(options: &Options) -> anyhow::Result<Running> {
             None
         }
     };
-    let settings = settings(options, None);
+    let keeps_ledger = ledger.is_some();
+    let mut ledger = ledger;
+    let (known, zones) = ledger.as_mut().map_or_else(Default::default, |(_, recovered)| {
+        (std::mem::take(&mut recovered.facts), std::mem::take(&mut recovered.zones))
+    });
+    let facts = Arc::new(FactBook::of_facts(known));
+    let settings = settings(options, &facts, None);
     let pue = settings.pue.live.clone();
     let engine = engine::start(Parts {
         roots: options.roots.clone(),
@@ -66,11 +74,42 @@ pub fn engine(options: &Options) -> anyhow::Result<Running> {
         wait_for_gpus: Duration::ZERO,
         observe: true,
     })?;
-    let roots = options.roots.clone();
+    let live = live(options, &engine, &facts, &zones);
     let accounting = Arc::new(ArcSwap::from_pointee(options.accounting.clone()));
-    let present = Arc::clone(&accounting);
-    let record: RecordOf = Arc::new(move |report| record_of(report, &roots, &present.load()));
-    Ok(Running { engine, record, pue, accounting })
+    Ok(Running { engine, facts, live, keeps_ledger, pue, accounting })
+}
+
+/// Starts asking feeds about the zones in use. Metering goes on without.
+pub fn live(
+    options: &Options,
+    engine: &Handle,
+    facts: &Arc<FactBook>,
+    zones: &[ZoneUse],
+) -> Option<Live> {
+    let environment = Box::new(|name: &str| std::env::var(name).ok());
+    let mut poller =
+        Poller::new(options.grid.clone(), Arc::clone(facts), environment, live::seed());
+    poller.remember(clock::wall(), zones);
+    let (seen, told) = (engine.clone(), engine.clone());
+    let ends = Ends {
+        in_use: Box::new(move || zones_in_use(&seen)),
+        take: Box::new(move |facts| told.try_send(Command::Intensity(facts.to_vec())).is_ok()),
+    };
+    Live::start(poller, ends)
+        .inspect_err(|error| tracing::error!(%error, "no feed of intensity is asked"))
+        .ok()
+}
+
+/// Zones in which energy is used now. A job may name anything: what is no zone is not
+/// asked about.
+fn zones_in_use(engine: &Handle) -> Vec<ZoneUse> {
+    let snapshot = engine.snapshot();
+    let to = clock::wall();
+    let zones = snapshot.zones.iter().filter_map(|view| {
+        let zone = view.asked.as_deref().filter(|zone| grid::intensity_of(zone).is_some())?;
+        Some(ZoneUse { zone: zone.to_owned(), from: view.since.min(to), to })
+    });
+    zones.collect()
 }
 
 fn open_ledger(options: &Options) -> anyhow::Result<(Writer, Recovered)> {
@@ -86,18 +125,10 @@ fn open_ledger(options: &Options) -> anyhow::Result<(Writer, Recovered)> {
     Ok(Writer::open(directory, &boot_id, ended_since)?)
 }
 
-/// The record of a report: with this host, and the intensity of the job's zone.
-pub fn record_of(report: &JobReport, roots: &Roots, accounting: &Accounting) -> Record {
-    let host = host::gather(roots);
-    let mut record = build(report, &host, &[intensity_fact(report.job.zone.as_deref())]);
-    account(&mut record, report, accounting);
-    record
-}
-
 /// The engine's settings by these options; the building's PUE is read from now on,
 /// where they say so. `earlier` is who read it before.
-pub fn settings(options: &Options, earlier: Option<&Live>) -> Settings {
-    let mut settings = options.settings(intensity_fact);
+pub fn settings(options: &Options, facts: &Arc<FactBook>, earlier: Option<&pue::Live>) -> Settings {
+    let mut settings = options.settings(Arc::clone(facts));
     if let Some(meter) = options.pue_meter() {
         match grid::pue::start(meter, earlier) {
             Ok(live) => settings.pue.live = Some(live),
@@ -110,13 +141,6 @@ pub fn settings(options: &Options, earlier: Option<&Live>) -> Settings {
 /// The shipped table's fact for a zone; the world's where none is set or known.
 pub fn intensity_fact(zone: Option<&str>) -> IntensityFact {
     grid::fact_for(zone, clock::wall()).fact
-}
-
-/// A job's operational emissions in grams CO2e, by its zone's intensity.
-pub fn grams(job: &JobSummary) -> Option<f64> {
-    let fact = intensity_fact(job.row.zone.as_deref());
-    let pue = job.row.pue_thousandths.unwrap_or(1_000);
-    Some(Emissions::of(job.total()?, fact.intensity, pue).grams())
 }
 
 /// What this process finds by itself, without a daemon.
@@ -133,7 +157,7 @@ fn sensors_after(options: &Options, time: Duration) -> SensorList {
     let engine = engine::start(Parts {
         roots: options.roots.clone(),
         nvml_library: options.nvml_library.clone(),
-        settings: options.settings(intensity_fact),
+        settings: options.settings(Arc::default()),
         ledger: None,
         wait_for_gpus: NVML_WAIT,
         observe: true,

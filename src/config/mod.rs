@@ -20,6 +20,7 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
@@ -28,8 +29,8 @@ use crate::attribution::IdlePolicy;
 use crate::carbon::resources::Accounting;
 use crate::engine::Settings;
 use crate::grid::chain::GridSettings;
+use crate::grid::facts::FactBook;
 use crate::grid::secret::SecretSource;
-use crate::ledger::IntensityFact;
 use crate::sensors::{DomainId, Roots};
 
 use carbon::PueSettings;
@@ -236,8 +237,8 @@ impl Options {
         keys::position(section, name).map(|place| self.origins[place].clone()).unwrap_or_default()
     }
 
-    /// The engine's settings; `intensity` is the grid's look-up.
-    pub fn settings(&self, intensity: fn(Option<&str>) -> IntensityFact) -> Settings {
+    /// The engine's settings, with the facts of intensity at hand.
+    pub fn settings(&self, facts: Arc<FactBook>) -> Settings {
         Settings {
             period: self.period,
             interval: self.interval,
@@ -246,7 +247,8 @@ impl Options {
             zone: self.zone.clone(),
             pue: self.pue_plan(),
             embodied: self.accounting.embodied.clone(),
-            intensity,
+            facts,
+            stale_after: self.grid.stale_after,
             calibration: self
                 .calibration
                 .iter()
@@ -381,6 +383,7 @@ impl Options {
                 let (least, most) = (Duration::from_secs(600), Duration::from_secs(86_400));
                 self.grid.stale_after = value::duration(text, least, most)?;
             }
+            ("grid", "poll") => self.grid.poll = value::poll(text)?,
             ("grid", "ca") => self.grid.network.ca = Some(value::path(text)?),
             ("grid", "proxy") => self.grid.network.proxy = Some(value::proxy(text)?),
             ("log", "level") => self.log_level = value::level(text)?,

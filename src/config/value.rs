@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use crate::attribution::IdlePolicy;
 use crate::grid;
+use crate::grid::chain::Poll;
+use crate::grid::schedule::SHORTEST_PERIOD;
 use crate::grid::secret::Secret;
 
 /// A duration such as `500ms`, `1s`, `5min` or `1h 30min`, within a range.
@@ -61,6 +63,19 @@ pub fn zone(text: &str) -> Result<String, String> {
     grid::table::find(text)
         .map(|entry| entry.zone.to_string())
         .map_err(|unknown| unknown.to_string())
+}
+
+/// How often feeds are asked.
+pub fn poll(text: &str) -> Result<Poll, String> {
+    let (least, most) = (SHORTEST_PERIOD, Duration::from_secs(86_400));
+    match text {
+        "auto" => Ok(Poll::Auto),
+        "off" => Ok(Poll::Off),
+        time => match duration(time, least, most) {
+            Ok(period) => Ok(Poll::Every(period)),
+            Err(what) => Err(format!("{what}; or `auto` or `off`")),
+        },
+    }
 }
 
 /// A feed's own name of a place: letters, digits, hyphens and underscores.

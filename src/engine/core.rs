@@ -24,9 +24,10 @@ use crate::units::{BootTime, Energy};
 
 use super::domains::{DomainState, LocalSource};
 use super::gpus::{Claimants, GpuState};
+use super::intensity::Followed;
 use super::job::Job;
 use super::publish::{Account, Finished};
-use super::snapshot::{IntensityView, SensorState, Snapshot};
+use super::snapshot::{SensorState, Snapshot};
 use super::{Command, ReleaseReply, Settings};
 
 /// Batches go to the ledger at least this often.
@@ -98,7 +99,7 @@ pub(super) struct Engine {
     pub interval_end: i64,
     /// Zones whose fact the ledger has been told.
     pub told_zones: Vec<String>,
-    pub intensity_view: IntensityView,
+    pub followed: Followed,
     pub wall_minus_boot: i64,
     pub last_power: BootTime,
     pub ticks: u64,
@@ -152,6 +153,7 @@ impl Engine {
 
     /// A regular tick.
     fn tick(&mut self, now: BootTime) {
+        self.follow_intensity();
         self.drain_gpus();
         self.read_local();
         self.roll_interval();

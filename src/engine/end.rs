@@ -242,6 +242,7 @@ impl Engine {
         }
         self.books.close_account(slot);
         let Some(mut job) = self.jobs[slot.0].take() else { return };
+        self.forget_intensity();
         for orphan in self.jobs.iter_mut().flatten().filter(|other| other.parent == Some(slot)) {
             orphan.parent = job.parent;
         }

@@ -47,6 +47,7 @@ impl Engine {
             Command::Terminate { job, by, reply } => {
                 let _ = reply.send(self.terminate(&job, by));
             }
+            Command::Tell { job, told } => self.batch.events.push(Event::Told { job, told }),
             Command::Sensors(reply) => {
                 let _ = reply.send(self.sensor_list());
             }
@@ -63,6 +64,9 @@ impl Engine {
                     monitor.reclaim();
                 }
                 let _ = reply.send(());
+            }
+            Command::Intensity(facts) => {
+                self.batch.events.extend(facts.into_iter().map(Event::Intensity));
             }
             Command::Reload(settings) => self.reload(*settings),
             Command::Wake | Command::Stop(_) => {}
@@ -117,6 +121,7 @@ impl Engine {
         let cores = self.node_last.map_or(1, |node| node.cores);
         spec.reserved_cores = spec.reserved_cores.min(cores);
         spec.pue_thousandths = spec.pue_thousandths.map(|pue| pue.max(1_000));
+        spec.zone = spec.zone.map(|zone| zone.to_ascii_uppercase());
         let zone = spec.zone.clone().or_else(|| self.settings.zone.clone());
         let pue_thousandths = spec.pue_thousandths.or(self.pue.map(|pue| pue.thousandths));
         let row = JobRow {
@@ -159,16 +164,6 @@ impl Engine {
         }
     }
 
-    /// Tells the ledger the fact that a job's emissions are derived from.
-    fn tell_intensity(&mut self, slot: Slot) {
-        let Some(job) = self.job(slot) else { return };
-        let fact = (self.settings.intensity)(job.row.zone.as_deref());
-        if !self.told_zones.contains(&fact.zone) {
-            self.told_zones.push(fact.zone.clone());
-            self.batch.events.push(Event::Intensity(fact));
-        }
-    }
-
     /// Gives a job an account, a user and a project; used for new jobs and for those
     /// taken up again after a restart.
     pub(super) fn add_job(&mut self, row: JobRow, claim: CpuClaim) -> Slot {
@@ -193,7 +188,7 @@ impl Engine {
             replies: Vec::new(),
             cpu_used: 0,
             cpu_delta: 0,
-            intensity: (self.settings.intensity)(row.zone.as_deref()).intensity,
+            intensity: self.intensity_at(row.zone.as_deref(), clock::wall()),
             pue_thousandths: row.pue_thousandths.unwrap_or(1_000),
             user,
             project,
@@ -222,6 +217,7 @@ impl Engine {
         }
         self.batch.events.push(Event::Job(Box::new(job.row.clone())));
         self.jobs[slot.0] = Some(job);
+        self.forget_intensity();
         for note in notes {
             self.note(slot, note);
         }
@@ -309,10 +305,9 @@ impl Engine {
     }
 
     fn reload(&mut self, settings: Settings) {
-        self.intensity_view =
-            super::start::view_of(&(settings.intensity)(settings.zone.as_deref()));
         self.settings = settings;
         self.renew_embodied_rates();
+        self.forget_intensity();
         for state in &mut self.domains {
             state.meter.set_period(&state.domain, self.settings.period);
         }

@@ -13,6 +13,7 @@ mod domains;
 mod end;
 mod gpus;
 mod held;
+mod intensity;
 mod job;
 mod life;
 mod publish;
@@ -31,8 +32,9 @@ use tokio::sync::oneshot;
 
 use crate::carbon::embodied::EmbodiedSettings;
 use crate::carbon::pue::PuePlan;
+use crate::grid::facts::FactBook;
 use crate::jobs::{Exit, JobId, JobSpec};
-use crate::ledger::{IntensityFact, JobReport};
+use crate::ledger::{IntensityFact, JobKey, JobReport, Told};
 use crate::sensors::DomainId;
 use crate::server::protocol::SensorList;
 use crate::units::BootTime;
@@ -93,9 +95,10 @@ pub struct Settings {
     pub pue: PuePlan,
     /// What making the hardware emitted.
     pub embodied: EmbodiedSettings,
-    /// The present fact of intensity of a zone, or of the world where none is set
-    /// (a pure look-up; the live counters use it).
-    pub intensity: fn(Option<&str>) -> IntensityFact,
+    /// The facts of intensity at hand; the live counters follow them.
+    pub facts: Arc<FactBook>,
+    /// How long after its interval a fact is still taken for now.
+    pub stale_after: std::time::Duration,
     /// Gain errors of calibrated devices, by domain: ± percent at 95 %.
     pub calibration: Vec<(DomainId, f64)>,
 }
@@ -144,12 +147,21 @@ pub enum Command {
         /// The answer.
         reply: oneshot::Sender<Result<(), EngineError>>,
     },
+    /// Have the ledger keep what was first told of an ended job's emissions.
+    Tell {
+        /// The job.
+        job: JobKey,
+        /// What was told.
+        told: Told,
+    },
     /// The domains.
     Sensors(oneshot::Sender<SensorList>),
     /// Let go of NVML; answered when it is shut down.
     GpuRelease(ReleaseReply),
     /// Take NVML up again.
     GpuReclaim(oneshot::Sender<()>),
+    /// Facts of intensity that are new, for the ledger.
+    Intensity(Vec<IntensityFact>),
     /// New settings.
     Reload(Box<Settings>),
     /// A GPU thread has something that should not wait for the next tick.

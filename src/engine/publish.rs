@@ -106,6 +106,7 @@ impl Engine {
 
     /// Publishes the books as they stand.
     pub(super) fn publish(&mut self) {
+        self.follow_intensity();
         let mut next = self.spare.take().unwrap_or_default();
         if Arc::get_mut(&mut next).is_none() {
             next = Arc::new(Snapshot::default());
@@ -128,7 +129,8 @@ impl Engine {
         snapshot.ledger =
             self.writer.as_ref().map_or(LedgerView::default(), |writer| writer.health());
         snapshot.pue = self.pue;
-        snapshot.intensity = Some(self.intensity_view.clone());
+        snapshot.zones = Arc::clone(&self.followed.views);
+        snapshot.feeds = self.settings.facts.feeds();
     }
 
     fn fill_domains(&self, out: &mut Vec<DomainView>) {

@@ -8,6 +8,9 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
+use crate::carbon::pue::PueByTime;
 use crate::clock;
 use crate::jobs::cpu::{CpuClaim, SavedClaim};
 use crate::jobs::{Exit, JobState};
@@ -58,8 +61,9 @@ impl Engine {
                 user: spec.user.clone(),
                 project: spec.project.clone(),
             };
-            let intensity = (self.settings.intensity)(summary.row.zone.as_deref()).intensity;
-            let pue = summary.row.pue_thousandths.unwrap_or(1_000);
+            let ended = summary.row.ended.unwrap_or_else(clock::wall);
+            let intensity = self.intensity_at(summary.row.zone.as_deref(), ended);
+            let pue = PueByTime::of_job(&summary.row, &self.pue_facts).at(ended.as_microsecond());
             let mut energy = summary.energy.map(Option::unwrap_or_default);
             let node = std::mem::take(&mut energy[Kind::Node as usize]);
             let total = energy.iter().fold(Energy::ZERO, |sum, part| sum.saturating_add(*part));
@@ -81,11 +85,22 @@ impl Engine {
         sum: &AccountEnergy,
         accounts: fn(&mut Engine) -> &mut Vec<Account>,
     ) {
-        let intensity = (self.settings.intensity)(sum.zone.as_deref()).intensity;
-        let emissions = Emissions::of(sum.energy, intensity, sum.pue_thousandths.unwrap_or(1_000));
+        let emissions = self.account_emissions(sum);
         let accounts = accounts(self);
         let place = super::life::account_of(accounts, &sum.name);
         accounts[place].add(sum.kind, sum.energy, emissions);
+    }
+
+    /// What an account's counter of emissions begins with. In zones that feeds tell of,
+    /// nothing: the intensity of each of its times is not at hand, and a counter that
+    /// begins anew is understood, where one that has changed is taken for emissions.
+    fn account_emissions(&self, sum: &AccountEnergy) -> Emissions {
+        let live = |zone: &str| !self.settings.facts.of(zone).is_empty();
+        if sum.zone.as_deref().is_some_and(live) {
+            return Emissions::ZERO;
+        }
+        let mean = crate::grid::fact_for(sum.zone.as_deref(), clock::wall()).fact.intensity;
+        Emissions::of(sum.energy, mean, sum.pue_thousandths.unwrap_or(1_000))
     }
 
     /// Gives a domain that has just been found its totals and, where its counter
@@ -143,6 +158,7 @@ impl Engine {
         self.await_domains(&job);
         let runs = self.still_runs(&mut claim);
         let slot = self.add_job(job.row, claim);
+        self.tell_intensity(slot);
         for line in &job.lines {
             self.restore_line(slot, line, true);
         }
@@ -217,13 +233,18 @@ impl Engine {
     fn restore_line(&mut self, slot: Slot, line: &Booking, own: bool) {
         let Some(place) = self.place_of_key(line.domain) else { return };
         let domain = std::sync::Arc::clone(&self.domains[place].domain);
+        let at = Timestamp::from_microsecond(line.from_microseconds).unwrap_or_default();
         let mut next = Some(slot);
-        while let Some(job) = next.and_then(|slot| self.job_mut(slot)) {
+        while let Some(slot) = next {
+            let Some(job) = self.job(slot) else { break };
+            let intensity = self.intensity_at(job.row.zone.as_deref(), at);
+            let pue = PueByTime::of_job(&job.row, &self.pue_facts).at(line.from_microseconds);
+            let Some(job) = self.job_mut(slot) else { break };
             add(&mut job.inclusive[place], line.amount);
             if domain.counted() {
                 let sum = &mut job.energy[domain.kind as usize];
                 *sum = sum.saturating_add(line.amount.energy);
-                let more = Emissions::of(line.amount.energy, job.intensity, job.pue_thousandths);
+                let more = Emissions::of(line.amount.energy, intensity, pue);
                 job.emissions = job.emissions.saturating_add(more);
                 job.pieces.push(IntervalEnergy {
                     from_microseconds: line.from_microseconds,

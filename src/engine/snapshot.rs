@@ -10,6 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::carbon::pue::PueNow;
+pub use crate::grid::facts::FeedView;
 use crate::jobs::JobId;
 pub use crate::ledger::LedgerView;
 use crate::sensors::{Domain, Kind};
@@ -39,10 +40,12 @@ pub struct Snapshot {
     pub sources: Vec<SourceView>,
     /// The ledger.
     pub ledger: LedgerView,
-    /// Present intensity of the default zone: zone, grams per kWh, source.
-    pub intensity: Option<IntensityView>,
     /// The building's PUE in force.
     pub pue: Option<PueNow>,
+    /// The intensity of now of each zone in use, the default one first.
+    pub zones: Arc<[IntensityView]>,
+    /// How the feeds of intensity do.
+    pub feeds: Arc<Vec<FeedView>>,
 }
 
 /// How a domain does.
@@ -163,13 +166,23 @@ pub struct SourceView {
     pub missing: u32,
 }
 
-/// Present intensity.
+/// The intensity of a zone in use.
 #[derive(Clone, Debug)]
 pub struct IntensityView {
-    /// The zone.
+    /// The zone as it is set, or as a job named it; `None`: none is.
+    pub asked: Option<Arc<str>>,
+    /// Since when energy is used there, as far as the running jobs tell.
+    pub since: Timestamp,
+    /// The zone that the figure is of: the world where no other is known.
     pub zone: Arc<str>,
     /// Grams per kWh.
     pub grams_per_kwh: f64,
     /// Who says so.
     pub source: Arc<str>,
+    /// `average`.
+    pub signal: Arc<str>,
+    /// How good it is, in a word.
+    pub quality: &'static str,
+    /// The start of the figure's interval; a yearly mean has none.
+    pub from: Option<Timestamp>,
 }

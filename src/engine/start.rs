@@ -12,10 +12,10 @@ use arc_swap::ArcSwap;
 use crate::clock;
 use crate::jobs::cpu::NodeCpu;
 use crate::jobs::processes::ProcessTable;
+use crate::ledger::Batch;
 use crate::ledger::books::Books;
 use crate::ledger::recover::Recovered;
 use crate::ledger::writer::Writer;
-use crate::ledger::{Batch, IntensityFact};
 use crate::meter::gpus::{GpuMonitor, GpuOptions};
 use crate::sensors::estimate::{self, Estimate};
 use crate::sensors::{self, Roots, Source};
@@ -24,7 +24,8 @@ use crate::units::BootTime;
 use super::core::Engine;
 use super::domains::LocalSource;
 use super::gpus::Claimants;
-use super::snapshot::{IntensityView, Snapshot};
+use super::intensity::Followed;
+use super::snapshot::Snapshot;
 use super::{Command, Handle, Settings};
 
 /// Commands that may wait; clients beyond wait in turn.
@@ -78,7 +79,6 @@ pub fn start(parts: Parts) -> std::io::Result<Handle> {
     let resume_wait = if recovered.running.is_empty() { Duration::ZERO } else { RESUME_WAIT };
     monitor.wait_ready(parts.wait_for_gpus.max(resume_wait));
     let boot_id = boot_id(&parts.roots);
-    let intensity_view = view_of(&(parts.settings.intensity)(parts.settings.zone.as_deref()));
     let server_rate = super::held::server_rate(&parts.settings.embodied);
     let mut engine = Engine {
         settings: parts.settings,
@@ -121,7 +121,7 @@ pub fn start(parts: Parts) -> std::io::Result<Handle> {
         ended_due: clock::now(),
         interval_end: 0,
         told_zones: Vec::new(),
-        intensity_view,
+        followed: Followed::default(),
         wall_minus_boot: clock::wall_minus_boot_microseconds(),
         last_power: clock::now(),
         ticks: 0,
@@ -147,15 +147,6 @@ pub fn start(parts: Parts) -> std::io::Result<Handle> {
         .stack_size(STACK)
         .spawn(move || engine.run())?;
     Ok(Handle { commands, snapshot })
-}
-
-/// A fact as exporters see it.
-pub(super) fn view_of(fact: &IntensityFact) -> IntensityView {
-    IntensityView {
-        zone: fact.zone.as_str().into(),
-        grams_per_kwh: fact.intensity.grams_per_kwh(),
-        source: fact.source.as_str().into(),
-    }
 }
 
 /// The boot's id; empty where the kernel does not say.

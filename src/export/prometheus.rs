@@ -21,6 +21,8 @@ use crate::engine::snapshot::{
     AccountView, ByKind, DomainView, JobView, SensorState, Snapshot, SourceView,
 };
 use crate::sensors::{Kind, ReadError};
+use crate::settlement::task::Shared;
+use crate::settlement::{Figure, Settlement};
 
 use families::Family;
 
@@ -52,10 +54,14 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// An exporter of whatever `latest` gives.
-    pub fn new(latest: impl Fn() -> Arc<Snapshot> + Send + Sync + 'static) -> Exporter {
+    /// An exporter of whatever `latest` gives, with the settled view beside it.
+    pub fn new(
+        latest: impl Fn() -> Arc<Snapshot> + Send + Sync + 'static,
+        settlement: Shared,
+    ) -> Exporter {
         let registry = Registry::new();
-        let collector = SnapshotCollector { descs: families::descs(), latest: Box::new(latest) };
+        let latest = Box::new(latest);
+        let collector = SnapshotCollector { descs: families::descs(), latest, settlement };
         let registered = registry.register(Box::new(collector));
         // Fails only for names that clash in `families`, which a test reads.
         debug_assert!(registered.is_ok());
@@ -76,6 +82,7 @@ impl Exporter {
 struct SnapshotCollector {
     descs: Vec<Desc>,
     latest: Box<dyn Fn() -> Arc<Snapshot> + Send + Sync>,
+    settlement: Shared,
 }
 
 impl Collector for SnapshotCollector {
@@ -87,6 +94,7 @@ impl Collector for SnapshotCollector {
         let snapshot = (self.latest)();
         let mut page = Page::default();
         page.daemon(&snapshot);
+        page.grid(&snapshot);
         for domain in &snapshot.domains {
             page.domain(domain);
         }
@@ -103,6 +111,7 @@ impl Collector for SnapshotCollector {
         for project in &snapshot.projects {
             page.account(&PROJECT, project, &shown);
         }
+        page.settlement(&self.settlement.load(), &snapshot);
         page.families.into_iter().map(|(_, family)| family).collect()
     }
 }
@@ -175,9 +184,29 @@ impl Page {
         if let Some(pue) = snapshot.pue {
             self.put(&families::PUE, &[pue.source], f64::from(pue.thousandths) / 1e3);
         }
-        if let Some(intensity) = &snapshot.intensity {
-            let labels = [&*intensity.zone, &*intensity.source];
-            self.put(&families::INTENSITY, &labels, intensity.grams_per_kwh);
+    }
+
+    /// The intensity of each zone once: zones that are not known are all the world.
+    fn grid(&mut self, snapshot: &Snapshot) {
+        for (place, view) in snapshot.zones.iter().enumerate() {
+            if snapshot.zones[..place].iter().any(|before| before.zone == view.zone) {
+                continue;
+            }
+            let labels = [&*view.zone, &*view.source, &*view.signal, view.quality];
+            self.put(&families::INTENSITY, &labels, view.grams_per_kwh);
+            if let (Some(from), Some(at)) = (view.from, snapshot.at) {
+                let age = at.duration_since(from).as_secs_f64().max(0.0);
+                self.put(&families::INTENSITY_AGE, &[&view.zone], age);
+            }
+        }
+        for feed in snapshot.feeds.iter() {
+            for (result, count) in &feed.requests {
+                self.put(&families::FEED_REQUESTS, &[&feed.source, result], *count as f64);
+            }
+            if let Some(up) = feed.up {
+                self.put(&families::FEED_UP, &[&feed.source], flag(up));
+            }
+            self.put_time(&families::FEED_LAST_SUCCESS, &[&feed.source], feed.last_success);
         }
     }
 
@@ -226,6 +255,37 @@ impl Page {
         if view.running {
             self.put(&families::JOB_POWER, &who, view.power.watts());
         }
+    }
+
+    /// Emissions as they are known now: gauges, since they may fall.
+    fn settlement(&mut self, view: &Settlement, snapshot: &Snapshot) {
+        self.put_time(&families::SETTLEMENT_TIME, &[], view.at);
+        for job in &snapshot.jobs {
+            let meta = &job.meta;
+            if let Some(figure) = view.jobs.get(&meta.id) {
+                let project = meta.project.as_deref().unwrap_or_default();
+                let who = [meta.id.as_str(), &meta.name, &meta.user, project];
+                self.figure(&families::JOB_SETTLED, &families::JOB_UNSETTLED, &who, figure);
+            }
+        }
+        for (user, figure) in &view.users {
+            self.figure(&families::USER_SETTLED, &families::USER_UNSETTLED, &[user], figure);
+        }
+        for (project, figure) in &view.projects {
+            let families = (&families::PROJECT_SETTLED, &families::PROJECT_UNSETTLED);
+            self.figure(families.0, families.1, &[project], figure);
+        }
+    }
+
+    fn figure(
+        &mut self,
+        settled: &'static Family,
+        unsettled: &'static Family,
+        labels: &[&str],
+        figure: &Figure,
+    ) {
+        self.put(settled, labels, figure.settled_grams());
+        self.put(unsettled, labels, figure.unsettled.grams());
     }
 
     fn account(&mut self, families: &AccountFamilies, view: &AccountView, shown: &Shown) {

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::fact_for;
 use super::feeds::{self, Ask, Feed, FeedError, Request, Want};
-use super::http::{Fetched, Fetcher, Limits, Network};
+use super::http::{Fetched, Fetcher, Kept, Limits, Network};
 use crate::clock;
 use crate::ledger::IntensityFact;
 
@@ -26,12 +26,26 @@ pub struct GridSettings {
     pub network: Network,
     /// How long after its interval a figure is still taken for now.
     pub stale_after: Duration,
+    /// How often feeds are asked while something is metered.
+    pub poll: Poll,
+}
+
+/// How often feeds are asked while something is metered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Poll {
+    /// As often as each has new figures.
+    #[default]
+    Auto,
+    /// So often.
+    Every(Duration),
+    /// Never: emissions rest on the shipped table, or on facts in the ledger.
+    Off,
 }
 
 impl Default for GridSettings {
     fn default() -> GridSettings {
         let stale_after = Duration::from_secs(7_200);
-        GridSettings { chain: None, network: Network::default(), stale_after }
+        GridSettings { chain: None, network: Network::default(), stale_after, poll: Poll::Auto }
     }
 }
 
@@ -123,7 +137,7 @@ async fn usable(
 ) -> Result<Vec<IntensityFact>, FeedError> {
     let facts = ask_feed(feed, ask, &settings.network, environment).await?;
     match ask.want {
-        Want::Now => Ok(vec![current(&facts, clock::wall(), settings.stale_after)?.clone()]),
+        Want::Now => Ok(vec![current(&facts, ask.now, settings.stale_after)?.clone()]),
         Want::Forecast => {
             let ahead: Vec<IntensityFact> =
                 facts.into_iter().filter(|fact| fact.to > ask.now).collect();
@@ -174,16 +188,48 @@ pub async fn ask_feed(
     network: &Network,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<IntensityFact>, FeedError> {
+    ask_feed_again(feed, ask, network, environment, &mut None).await
+}
+
+/// The same, with what was kept of its last answer: one that has not changed is not
+/// sent again.
+///
+/// # Errors
+/// Why there is no figure.
+pub async fn ask_feed_again(
+    feed: &Feed,
+    ask: &Ask,
+    network: &Network,
+    environment: &dyn Fn(&str) -> Option<String>,
+    kept: &mut Option<Kept>,
+) -> Result<Vec<IntensityFact>, FeedError> {
     let mut fetcher = None;
+    let facts = ask_parts(feed, ask, network, environment, (&mut fetcher, kept)).await;
+    if let Some(fetcher) = fetcher {
+        *kept = fetcher.into_kept();
+    }
+    facts
+}
+
+async fn ask_parts(
+    feed: &Feed,
+    ask: &Ask,
+    network: &Network,
+    environment: &dyn Fn(&str) -> Option<String>,
+    (fetcher, kept): (&mut Option<Fetcher>, &mut Option<Kept>),
+) -> Result<Vec<IntensityFact>, FeedError> {
     let mut facts: Vec<IntensityFact> = Vec::new();
     for want in parts(ask.want, feed.provider.longest) {
         let ask = Ask { want, ..ask.clone() };
         let fetched = match feeds::request(feed, &ask)? {
             Request::File(path) => read_file(&path)?,
             Request::Http { url, token_header } => {
-                let fetcher = match &mut fetcher {
+                let fetcher = match &mut *fetcher {
                     Some(fetcher) => fetcher,
-                    none => none.insert(Fetcher::new(&url, network, Limits::default())?),
+                    none => {
+                        let new = Fetcher::new(&url, network, Limits::default())?;
+                        none.insert(new.with_kept(kept.take()))
+                    }
                 };
                 let secret = match &feed.token {
                     Some(source) => Some(source.read(environment).map_err(FeedError::Secret)?),
@@ -192,7 +238,7 @@ pub async fn ask_feed(
                 fetcher.get(&url, token_header.as_deref().zip(secret.as_ref())).await?
             }
         };
-        match feeds::facts(feed, &Ask { now: fetched.at, ..ask }, &fetched.body) {
+        match feeds::facts(feed, &ask, &fetched.body) {
             // One part may be empty, as today's last hours are.
             Err(FeedError::Nothing) => {}
             part => facts.extend(part?),

@@ -29,6 +29,8 @@ const MOST_WORDS: usize = 200;
 const MOST_REFUSAL: usize = 64 * 1_024;
 /// Longest wait that a server may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+/// Largest body that is kept to be compared with what comes later.
+const MOST_KEPT: usize = 128 * 1_024;
 /// Redirects within one host that are followed.
 const MOST_REDIRECTS: usize = 3;
 
@@ -70,7 +72,9 @@ pub struct Fetcher {
     kept: Option<Kept>,
 }
 
-struct Kept {
+/// The last answer that had an `ETag`.
+#[derive(Debug)]
+pub struct Kept {
     url: Url,
     tag: HeaderValue,
     body: Vec<u8>,
@@ -124,6 +128,16 @@ impl Fetcher {
         Ok(Fetcher { client, limits, kept: None })
     }
 
+    /// The same with what an earlier client kept.
+    pub fn with_kept(self, kept: Option<Kept>) -> Fetcher {
+        Fetcher { kept, ..self }
+    }
+
+    /// What a later client may go on with: a client itself is too large to be kept.
+    pub fn into_kept(self) -> Option<Kept> {
+        self.kept
+    }
+
     /// The document at an address; the secret goes into the header of that name.
     ///
     /// # Errors
@@ -173,7 +187,7 @@ impl Fetcher {
         }
         let tag = headers.get(ETAG).cloned();
         let body = read(response, self.limits.body, secret).await?;
-        if let Some(tag) = tag {
+        if let Some(tag) = tag.filter(|_| body.len() <= MOST_KEPT) {
             self.kept = Some(Kept { url: url.clone(), tag, body: body.clone() });
         }
         Ok(Fetched { body, at: clock::wall() })

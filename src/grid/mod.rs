@@ -8,9 +8,13 @@
 //! as the world's.
 
 pub mod chain;
+pub mod facts;
 pub mod feeds;
 pub mod http;
+pub mod live;
+pub mod poller;
 pub mod pue;
+pub mod schedule;
 pub mod secret;
 pub mod table;
 pub mod window;

@@ -82,6 +82,7 @@ const UPSERT_MISSING: &str = "INSERT INTO missing VALUES (?1, ?2, ?3, ?4, ?5, ?6
      remedy = excluded.remedy";
 const INSERT_INTENSITY: &str =
     "INSERT INTO intensity VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING";
+const INSERT_TOLD: &str = "INSERT INTO told VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
 
 /// Closes the lines of jobs that run no more, and forgets their CPU times.
 pub const CLOSE_ENDED: [&str; 2] = [
@@ -270,6 +271,12 @@ impl<'c> Applier<'c> {
                 let values = (fact.from.as_microsecond(), fact.thousandths, &fact.source);
                 let mut statement = self.connection.prepare_cached(INSERT_PUE)?;
                 refused.row(Ok(values), &mut statement).map(drop)
+            }
+            Event::Told { job, told } => {
+                let at = wall_nanoseconds(told.at);
+                let mean = told.mean.milligrams_per_kwh();
+                let values = exact(told.micrograms).map(|grams| (job.0, at, grams, mean));
+                refused.row(values, &mut *self.connection.prepare_cached(INSERT_TOLD)?).map(drop)
             }
         }
     }

@@ -10,6 +10,7 @@
 mod accounts;
 mod apply;
 pub mod books;
+pub mod facts;
 mod outage;
 mod pending;
 pub mod query;
@@ -207,6 +208,13 @@ pub enum Event {
     Intensity(IntensityFact),
     /// A PUE that holds from now on.
     Pue(PueFact),
+    /// What was first said of an ended job's emissions; a later one changes nothing.
+    Told {
+        /// The job.
+        job: JobKey,
+        /// What was said.
+        told: Told,
+    },
 }
 
 /// Everything since the last batch; the buffers are reused.
@@ -290,6 +298,29 @@ pub struct IntensityFact {
     pub fetched_at: Timestamp,
     /// The provider's own time of update, where given.
     pub provider_updated_at: Option<Timestamp>,
+}
+
+/// A zone in which jobs used energy, and the time from their first use to their last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneUse {
+    /// The zone.
+    pub zone: String,
+    /// From here …
+    pub from: Timestamp,
+    /// … to here: now, where a job runs.
+    pub to: Timestamp,
+}
+
+/// What was first said of a job's emissions, at its end: kept for good, so that a
+/// figure that was handed out can be compared with what is known later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// When it was said.
+    pub at: Timestamp,
+    /// CO2e of its electricity in micrograms, with PUE.
+    pub micrograms: u64,
+    /// The energy-weighted mean intensity.
+    pub mean: Intensity,
 }
 
 /// The building's PUE from a moment on, until the next fact's.

@@ -17,8 +17,8 @@ use super::accounts::{held, pue_facts};
 use super::rows;
 use super::schema::{self, FILE_NAME, LedgerError, with_suffix};
 use super::{
-    Amount, Booking, DomainKey, DomainReport, Held, IntensityFact, IntervalEnergy, JobKey,
-    JobReport, JobRow, Uncertainty,
+    Amount, Booking, DomainKey, DomainReport, Held, IntervalEnergy, JobKey, JobReport, JobRow,
+    Uncertainty,
 };
 use crate::jobs::{JobId, JobState};
 use crate::sensors::{Domain, Kind, Method, Missing};
@@ -185,21 +185,8 @@ impl Reader {
         self.told(|connection| totals(connection, since, until))
     }
 
-    /// The intensity facts of a zone that touch a period, oldest first.
-    ///
-    /// # Errors
-    /// [`LedgerError::Database`].
-    pub fn intensities(
-        &self,
-        zone: &str,
-        since: Timestamp,
-        until: Timestamp,
-    ) -> std::result::Result<Vec<IntensityFact>, LedgerError> {
-        self.told(|connection| intensities(connection, zone, since, until))
-    }
-
     /// Reads within one transaction, so that all of an answer is of one moment.
-    fn told<T>(
+    pub(super) fn told<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T>,
     ) -> std::result::Result<T, LedgerError> {
@@ -324,13 +311,11 @@ fn report(connection: &Connection, id: &JobId) -> Result<Option<JobReport>> {
     let domains = all_domains(connection)?;
     let moved = shares(connection, job.key)?;
     let mut sums: BTreeMap<DomainKey, Sum> = BTreeMap::new();
-    let mut intervals: BTreeMap<(i64, i64), Energy> = BTreeMap::new();
+    let mut intervals = Intervals::default();
     for line in &lines {
         sums.entry(line.domain).or_default().add(&line.amount);
         if domains.get(&line.domain).is_some_and(Domain::counted) {
-            let interval = (line.from_microseconds, line.to_microseconds);
-            let sum = intervals.entry(interval).or_default();
-            *sum = sum.saturating_add(line.amount.energy);
+            intervals.add(line.from_microseconds, line.to_microseconds, line.amount.energy);
         }
     }
     let domains = sums.into_iter().filter_map(|(key, sum)| {
@@ -339,20 +324,37 @@ fn report(connection: &Connection, id: &JobId) -> Result<Option<JobReport>> {
         let exclusive = moved == Some(amount.energy);
         Some(DomainReport { domain: domains.get(&key)?.clone(), amount, moved, exclusive })
     });
-    let interval = |((from_microseconds, to_microseconds), energy)| IntervalEnergy {
-        from_microseconds,
-        to_microseconds,
-        energy,
-    };
     Ok(Some(JobReport {
         domains: domains.collect(),
-        intervals: intervals.into_iter().map(interval).collect(),
+        intervals: intervals.sorted(),
         missing: missing(connection, job.key)?,
         notes: notes(connection, job.key)?,
         pue: pue_facts(connection, job.started, job.ended)?,
         held: held(connection, job.key)?,
         job,
     }))
+}
+
+/// Energy by interval, of several domains.
+#[derive(Default)]
+pub(super) struct Intervals(BTreeMap<(i64, i64), Energy>);
+
+impl Intervals {
+    /// Adds a line's.
+    pub fn add(&mut self, from: i64, to: i64, energy: Energy) {
+        let sum = self.0.entry((from, to)).or_default();
+        *sum = sum.saturating_add(energy);
+    }
+
+    /// By their start.
+    pub fn sorted(self) -> Vec<IntervalEnergy> {
+        let interval = |((from_microseconds, to_microseconds), energy)| IntervalEnergy {
+            from_microseconds,
+            to_microseconds,
+            energy,
+        };
+        self.0.into_iter().map(interval).collect()
+    }
 }
 
 /// Amounts added up as `docs/accuracy.md` says: edge and resolution in quadrature,
@@ -473,22 +475,4 @@ fn totals(connection: &Connection, since: Timestamp, until: Timestamp) -> Result
         DomainTotal { domain, total, unattributed }
     };
     Ok(domains.into_iter().map(total).collect())
-}
-
-fn intensities(
-    connection: &Connection,
-    zone: &str,
-    since: Timestamp,
-    until: Timestamp,
-) -> Result<Vec<IntensityFact>> {
-    connection
-        .prepare(
-            "SELECT * FROM intensity WHERE zone = ? AND from_ns < ? AND to_ns > ?
-             ORDER BY from_ns, fetched_ns",
-        )?
-        .query_map(
-            (zone, rows::wall_nanoseconds(until), rows::wall_nanoseconds(since)),
-            rows::intensity,
-        )?
-        .collect()
 }

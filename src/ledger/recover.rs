@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::accounts::{accounts_held, pue_facts};
 use super::query::{JobSummary, summarize};
 use super::rows;
-use super::{Booking, DomainKey, Held, JobKey, JobRow, PueFact};
+use super::{Booking, DomainKey, Held, IntensityFact, JobKey, JobRow, PueFact, ZoneUse};
+use crate::clock;
 use crate::sensors::{Domain, DomainId, Kind};
 use crate::units::{BootTime, Energy};
 
@@ -26,6 +27,8 @@ const INNER: &str = "WITH RECURSIVE inner (key) AS (
      SELECT key FROM job WHERE parent_key = ?1 AND state <> 'running'
      UNION SELECT job.key FROM job JOIN inner ON job.parent_key = inner.key
      WHERE job.state <> 'running')";
+/// How far back facts are read: longer than any feed is asked for what it measured.
+const FACTS: SignedDuration = SignedDuration::from_hours(9 * 24);
 
 /// All that a restart needs.
 #[derive(Debug, Default)]
@@ -55,6 +58,11 @@ pub struct Recovered {
     /// Jobs that ended at or after the asked time, nested jobs included in their
     /// figures, newest first.
     pub ended: Vec<JobSummary>,
+    /// What feeds said of the last nine days, so that a start without the network has
+    /// figures. Yearly means are not among them.
+    pub facts: Vec<IntensityFact>,
+    /// Zones of the jobs that ran in that time: better figures may still come.
+    pub zones: Vec<ZoneUse>,
     /// A corrupt ledger that was set aside under this name: this one is new.
     pub set_aside: Option<PathBuf>,
 }
@@ -133,6 +141,8 @@ pub fn read(connection: &Connection, ended_since: Timestamp) -> Result<Recovered
         let sql = format!("SELECT ifnull(max(key), 0) + 1 FROM {table}");
         connection.query_row(&sql, [], |row| row.get(0))
     };
+    let now = clock::wall();
+    let facts_since = now.checked_sub(FACTS).unwrap_or(now);
     let domains = domains(connection)?;
     let sql = format!("SELECT {} FROM booking_open", rows::LINE);
     let open = connection.prepare(&sql)?.query_map([], rows::line)?.collect::<Result<_>>()?;
@@ -149,6 +159,8 @@ pub fn read(connection: &Connection, ended_since: Timestamp) -> Result<Recovered
         users: accounts(connection, "user")?,
         projects: accounts(connection, "project")?,
         ended: ended(connection, ended_since)?,
+        facts: facts(connection, facts_since)?,
+        zones: zones(connection, facts_since, now)?,
         domains,
         set_aside: None,
     })
@@ -296,4 +308,35 @@ fn ended(connection: &Connection, since: Timestamp) -> Result<Vec<JobSummary>> {
         .query_map([rows::wall_nanoseconds(since)], rows::job)?
         .collect::<Result<_>>()?;
     jobs.into_iter().map(|row| summarize(connection, row)).collect()
+}
+
+/// The table is in the order of zones and times: one look a zone, not at every fact.
+fn facts(connection: &Connection, since: Timestamp) -> Result<Vec<IntensityFact>> {
+    connection
+        .prepare(
+            "WITH RECURSIVE known (zone) AS (
+                 SELECT min(zone) FROM intensity
+                 UNION ALL
+                 SELECT (SELECT min(zone) FROM intensity WHERE zone > known.zone) FROM known
+                 WHERE known.zone IS NOT NULL)
+             SELECT intensity.* FROM known JOIN intensity ON intensity.zone = known.zone
+             WHERE from_ns >= ? AND kind <> 'table'
+             ORDER BY from_ns, fetched_ns",
+        )?
+        .query_map([rows::wall_nanoseconds(since)], rows::intensity)?
+        .collect()
+}
+
+fn zones(connection: &Connection, since: Timestamp, now: Timestamp) -> Result<Vec<ZoneUse>> {
+    connection
+        .prepare(
+            "SELECT zone, min(started_ns), max(CASE state WHEN 'running' THEN ?2 ELSE ended_ns END)
+             FROM job WHERE zone IS NOT NULL AND (state = 'running' OR ended_ns >= ?1)
+             GROUP BY zone",
+        )?
+        .query_map((rows::wall_nanoseconds(since), rows::wall_nanoseconds(now)), |row| {
+            let (from, to) = (rows::timestamp(row, 1)?, rows::timestamp(row, 2)?);
+            Ok(ZoneUse { zone: row.get(0)?, from, to })
+        })?
+        .collect()
 }

@@ -83,7 +83,7 @@ pub fn timestamp(row: &Row<'_>, column: usize) -> Result<Timestamp> {
 }
 
 /// A wall-clock column that may be empty.
-fn optional_timestamp(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>> {
+pub fn optional_timestamp(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>> {
     match row.get::<_, Option<i64>>(column)? {
         None => Ok(None),
         Some(_) => timestamp(row, column).map(Some),

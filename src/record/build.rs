@@ -8,33 +8,36 @@ use jiff::Timestamp;
 
 use super::uncertainty::{gain_percent_of_sum, of_domain, of_sum, split_by_cpu_time};
 use super::{
-    DomainPart, EmissionsPart, EnergyPart, GpuPart, HostPart, IntensityPart, IntensityUse, JobPart,
-    PuePart, QualityPart, Record, SCHEMA, text, timing,
+    DomainPart, EmissionsPart, EnergyPart, FirstTold, GpuPart, HostPart, IntensityPart,
+    IntensityUse, JobPart, PuePart, QualityPart, Record, SCHEMA, text, timing,
 };
 use crate::carbon::pue::{MeanPue, PueByTime};
-use crate::carbon::{Operational, Use, operational};
+use crate::carbon::{Known, Operational, Use, operational, settled};
 use crate::grid;
 use crate::jobs::Exit;
-use crate::ledger::{DomainReport, IntensityFact, JobReport, JobRow};
+use crate::ledger::{DomainReport, IntensityFact, IntensityKind, JobReport, JobRow};
 use crate::sensors::{Kind, Method, Missing};
 use crate::units::Energy;
 
-/// The record of a job; [`super::account`] adds what the configuration asks for. `facts` are those of the job's zone and of the world; the
-/// world's are used only where there is none of the zone.
-pub fn build(report: &JobReport, host: &HostPart, facts: &[IntensityFact]) -> Record {
+/// The record of a job; [`super::account`] adds what the configuration asks for. The
+/// facts known are those of the job's zone and of the world; the world's are used only
+/// where there is none of the zone.
+pub fn build(report: &JobReport, host: &HostPart, known: &Known) -> Record {
     let counted: Vec<&DomainReport> =
         report.domains.iter().filter(|one| one.domain.counted()).collect();
     let coverage: Vec<Kind> = Kind::ALL
         .into_iter()
         .filter(|kind| counted.iter().any(|one| one.domain.kind == *kind))
         .collect();
-    let (zone_facts, zone_note) = facts_in_force(report.job.zone.as_deref(), facts);
+    let (zone_facts, zone_note) = facts_in_force(report.job.zone.as_deref(), &known.facts);
     let pue = PueByTime::of_job(&report.job, &report.pue);
     let mean_pue = pue.mean(&report.intervals);
-    let carbon = operational(&report.intervals, &zone_facts, pue);
+    let carbon = operational(&report.intervals, &zone_facts, pue.clone());
     let nothing_used = counted.iter().all(|one| one.amount.energy == Energy::ZERO);
-    let mut emissions = emissions_part(&carbon, !counted.is_empty(), nothing_used);
+    let mut emissions = emissions_part(&carbon, !counted.is_empty(), nothing_used, known.at);
     emissions.timing = timing::part(report, &zone_facts, &carbon);
+    emissions.first_told = first_told(report, known, &zone_facts, pue);
+    let grid_notes = zone_note.into_iter().chain(settled_notes(&carbon, known.at)).collect();
     Record {
         schema: SCHEMA.to_owned(),
         job: job_part(&report.job),
@@ -43,7 +46,7 @@ pub fn build(report: &JobReport, host: &HostPart, facts: &[IntensityFact]) -> Re
         quality: QualityPart {
             gaps_seconds: longest_gap(&counted),
             coverage: coverage.iter().map(|kind| kind.as_str().to_owned()).collect(),
-            notes: notes(report, &counted, zone_note, &emissions),
+            notes: notes(report, &counted, grid_notes, &emissions),
         },
         emissions,
         water: None,
@@ -167,7 +170,12 @@ fn facts_in_force(
     if own.is_empty() { (of(grid::WORLD), Some(grid::world_note(zone))) } else { (own, None) }
 }
 
-fn emissions_part(carbon: &Operational, known: bool, nothing_used: bool) -> EmissionsPart {
+fn emissions_part(
+    carbon: &Operational,
+    known: bool,
+    nothing_used: bool,
+    at: Timestamp,
+) -> EmissionsPart {
     // No energy is no emission, at any intensity.
     let covered = nothing_used || !carbon.uses.is_empty();
     let complete = known && carbon.uncovered == Energy::ZERO && covered;
@@ -178,19 +186,56 @@ fn emissions_part(carbon: &Operational, known: bool, nothing_used: bool) -> Emis
         embodied_grams: None,
         embodied: None,
         market_based: None,
-        intensity: if known { intensity_part(carbon) } else { None },
+        unsettled_grams: complete.then(|| carbon.unsettled(at).grams()),
+        intensity: if known { intensity_part(carbon, at) } else { None },
         timing: None,
+        first_told: None,
     }
 }
 
-fn intensity_part(carbon: &Operational) -> Option<IntensityPart> {
+/// What was told at the job's end, with the facts of that moment.
+fn first_told(
+    report: &JobReport,
+    known: &Known,
+    facts: &[IntensityFact],
+    pue: PueByTime,
+) -> Option<FirstTold> {
+    let told = known.told?;
+    let mut then = facts.to_vec();
+    then.retain(|fact| fact.kind == IntensityKind::Table || fact.fetched_at <= told.at);
+    Some(FirstTold {
+        at: rfc3339(told.at),
+        operational_grams: told.micrograms as f64 / 1e6,
+        mean_grams_per_kwh: told.mean.grams_per_kwh(),
+        parts: operational(&report.intervals, &then, pue).uses.iter().map(intensity_use).collect(),
+    })
+}
+
+/// Which figures are taken as final without being the provider's measurement.
+fn settled_notes(carbon: &Operational, at: Timestamp) -> Vec<String> {
+    let unmeasured =
+        |used: &&Use| used.fact.kind != IntensityKind::Actual && settled(used.fact, at);
+    let mut notes: Vec<String> = Vec::new();
+    for fact in carbon.uses.iter().filter(unmeasured).map(|used| used.fact) {
+        let (kind, source) = (fact.kind.as_str(), text::line(&fact.source));
+        let note = format!(
+            "{kind} figures of {source} are taken as final: its measured ones have not come and are no longer expected"
+        );
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    notes
+}
+
+fn intensity_part(carbon: &Operational, at: Timestamp) -> Option<IntensityPart> {
     let first = carbon.uses.first()?.fact;
     Some(IntensityPart {
         zone: first.zone.clone(),
         mean_grams_per_kwh: carbon.mean_grams_per_kwh()?,
         signal: first.signal.clone(),
         boundary: carbon.boundary()?.to_owned(),
-        settled: carbon.settled(),
+        settled: carbon.settled(at),
         parts: carbon.uses.iter().map(intensity_use).collect(),
     })
 }
@@ -211,7 +256,7 @@ fn intensity_use(used: &Use) -> IntensityUse {
 fn notes(
     report: &JobReport,
     counted: &[&DomainReport],
-    zone_note: Option<String>,
+    grid_notes: Vec<String>,
     emissions: &EmissionsPart,
 ) -> Vec<String> {
     let mut notes: Vec<String> = report.missing.iter().filter_map(missing_note).collect();
@@ -225,7 +270,7 @@ fn notes(
         notes.push(format!("{} energy is split between jobs by CPU time", shared.join(" and ")));
     }
     match (emissions.operational_grams, counted.is_empty()) {
-        (Some(_), _) => notes.extend(zone_note),
+        (Some(_), _) => notes.extend(grid_notes),
         (None, false) => notes.push(
             "emissions are not computed: no carbon intensity is known for all of its time"
                 .to_owned(),

@@ -175,6 +175,8 @@ pub struct EmissionsPart {
     pub operational_grams: Option<f64>,
     /// Grams CO2e of making the hardware; null: not computed.
     pub embodied_grams: Option<f64>,
+    /// The part of `operational_grams` that rests on facts which are not final.
+    pub unsettled_grams: Option<f64>,
     /// How they come about.
     pub embodied: Option<EmbodiedPart>,
     /// The electricity by contract; null: not configured. Part of no total.
@@ -184,6 +186,8 @@ pub struct EmissionsPart {
     /// How its start was chosen; null: it began when it was told to.
     #[serde(default)]
     pub timing: Option<TimingPart>,
+    /// What was first told; null in what was told first.
+    pub first_told: Option<FirstTold>,
 }
 
 /// The choice of a job's start, what was expected of it and what came of it.
@@ -220,6 +224,19 @@ pub struct TimingPart {
     pub at_once_grams_per_kwh: Option<f64>,
     /// How much less the job's own mean is than that, in percent; negative: more.
     pub realised_saving_percent: Option<f64>,
+}
+
+/// What was first told of a job's emissions, at its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FirstTold {
+    /// RFC 3339, UTC.
+    pub at: String,
+    /// Grams CO2e of the electricity.
+    pub operational_grams: f64,
+    /// Energy-weighted mean, grams per kWh.
+    pub mean_grams_per_kwh: f64,
+    /// The facts that were known then, as they would be used.
+    pub parts: Vec<IntensityUse>,
 }
 
 /// Embodied emissions: of making the hardware, by the time in which the job held it.
@@ -291,7 +308,7 @@ pub struct IntensityPart {
     pub signal: String,
     /// `direct`, `lifecycle`, or `mixed`.
     pub boundary: String,
-    /// Whether no better figure can come.
+    /// Whether no better figure is expected.
     pub settled: bool,
     /// The facts used.
     pub parts: Vec<IntensityUse>,

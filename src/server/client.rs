@@ -16,6 +16,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::carbon::Known;
 use crate::clock;
 use crate::jobs::{Exit, JobId, JobSpec};
 use crate::ledger::JobReport;
@@ -163,9 +164,9 @@ impl Client {
     ///
     /// # Errors
     /// Where the daemon is lost or refuses.
-    pub fn show(&mut self, job: &JobId) -> Result<JobReport, ClientError> {
+    pub fn show(&mut self, job: &JobId) -> Result<(JobReport, Known), ClientError> {
         match self.ask(&Request::Show { job: job.clone() }, SLOW_TIMEOUT)? {
-            Response::Job(report) => Ok(*report),
+            Response::Job { report, known } => Ok((*report, *known)),
             _ => Err(ClientError::Unexpected),
         }
     }

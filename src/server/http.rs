@@ -53,7 +53,7 @@ struct Pages {
 pub fn pages(context: &Context) -> Router {
     let engine = context.engine.clone();
     let state = Pages {
-        exporter: Arc::new(Exporter::new(move || engine.snapshot())),
+        exporter: Arc::new(Exporter::new(move || engine.snapshot(), context.settlement.clone())),
         heartbeat: context.heartbeat.clone(),
     };
     Router::new()

@@ -24,9 +24,11 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
+use crate::carbon::Known;
 use crate::engine::Handle;
 use crate::ledger::JobReport;
 use crate::record::Record;
+use crate::settlement::task::Shared;
 
 use bind::Bound;
 use heartbeat::Heartbeat;
@@ -34,8 +36,20 @@ use heartbeat::Heartbeat;
 /// How long answers under way may take to leave when the server stops.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// Makes the public record of a report.
+/// Makes the public record of a report. May read the ledger.
 pub type RecordOf = Arc<dyn Fn(&JobReport) -> Record + Send + Sync>;
+
+/// Finds what is known of a job's grid. May read the ledger.
+pub type KnownOf = Arc<dyn Fn(&JobReport) -> Known + Send + Sync>;
+
+/// What needs facts of the grid.
+#[derive(Clone)]
+pub struct Grid {
+    /// Makes records.
+    pub record: RecordOf,
+    /// Finds what is known of a job's grid.
+    pub known: KnownOf,
+}
 
 /// What the server serves.
 #[derive(Clone)]
@@ -44,8 +58,10 @@ pub struct Context {
     pub engine: Handle,
     /// Whether the sampler lives, as the daemon sees it.
     pub heartbeat: Arc<Heartbeat>,
-    /// Makes records.
-    pub record: RecordOf,
+    /// Makes records, and finds what they are made with.
+    pub grid: Grid,
+    /// The settled view of emissions.
+    pub settlement: Shared,
     /// Where processes' owners are looked up.
     pub procfs: PathBuf,
 }

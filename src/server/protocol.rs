@@ -8,6 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::carbon::Known;
 use crate::jobs::{Exit, JobId, JobSpec};
 use crate::ledger::JobReport;
 use crate::record::Record;
@@ -97,7 +98,12 @@ pub enum Response {
     /// To `End` of a rank, or without `want_record`.
     Noted,
     /// To `Show`.
-    Job(Box<JobReport>),
+    Job {
+        /// Its energy.
+        report: Box<JobReport>,
+        /// What is known of its grid.
+        known: Box<Known>,
+    },
     /// To `Sensors`.
     Sensors(SensorList),
     /// Done.

@@ -7,8 +7,11 @@ use std::path::Path;
 
 use aimeter::commands::jobs::{Format, Options, run};
 use aimeter::jobs::Exit;
-use aimeter::ledger::query::{Filter, JobSummary};
+use aimeter::ledger::query::{Filter, JobSummary, Reader};
+use aimeter::ledger::schema::LedgerError;
 use aimeter::sensors::Kind;
+use aimeter::settlement::Figure;
+use aimeter::units::{Emissions, Intensity};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
@@ -48,16 +51,20 @@ fn options(folder: &Path, format: Format) -> Options {
     }
 }
 
-/// 1 g a kilojoule where a zone is known.
-fn grams(job: &JobSummary) -> Option<f64> {
-    job.row.zone.as_ref().and(job.total()).map(|energy| energy.joules() / 1e3)
+/// 3.6 kg a kWh where a zone is known, which is 1 g a kilojoule, a quarter of it open.
+fn figure(_: &Reader, job: &JobSummary) -> Result<Option<Figure>, LedgerError> {
+    let Some(energy) = job.row.zone.as_ref().and(job.total()) else { return Ok(None) };
+    let of = |grams: u32| {
+        Emissions::of(energy, Intensity::from_milligrams_per_kwh(grams * 1_000), 1_000)
+    };
+    Ok(Some(Figure { emissions: of(3_600), unsettled: of(900), ..Figure::default() }))
 }
 
 fn output(format: Format) -> String {
     let folder = tempfile::tempdir().unwrap();
     ledger(folder.path());
     let mut out = Vec::new();
-    run(&options(folder.path(), format), &grams, &mut out).unwrap();
+    run(&options(folder.path(), format), &figure, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -85,6 +92,7 @@ fn json_is_an_array_of_the_documented_fields_with_null_for_the_unknown() {
         "duration_seconds": 60.0, "exit_code": 3, "total_joules": 46800.25,
         "gpu_joules": 40000.0, "cpu_joules": 6800.0, "dram_joules": 0.25,
         "node_joules": 60000.0, "provenance": "measured", "emissions_grams": 46.80025,
+        "unsettled_grams": 11.7000625,
         "zone": "GB", "pue": 1.2
     });
     let killed = json!({
@@ -93,7 +101,7 @@ fn json_is_an_array_of_the_documented_fields_with_null_for_the_unknown() {
         "state": "finished", "started_at": "2026-09-21T14:13:22.000Z",
         "ended_at": "2026-09-21T14:14:22.000Z", "duration_seconds": 60.0, "exit_code": 137,
         "total_joules": 1.5, "gpu_joules": null, "cpu_joules": 1.5, "dram_joules": null,
-        "node_joules": null, "provenance": "estimated", "emissions_grams": null,
+        "node_joules": null, "provenance": "estimated", "emissions_grams": null, "unsettled_grams": null,
         "zone": null, "pue": null
     });
     let runs = json!({
@@ -102,7 +110,7 @@ fn json_is_an_array_of_the_documented_fields_with_null_for_the_unknown() {
         "started_at": "2026-09-21T14:13:23.000Z", "ended_at": null,
         "duration_seconds": null, "exit_code": null, "total_joules": null,
         "gpu_joules": null, "cpu_joules": null, "dram_joules": null,
-        "node_joules": null, "provenance": null, "emissions_grams": null,
+        "node_joules": null, "provenance": null, "emissions_grams": null, "unsettled_grams": null,
         "zone": "GB", "pue": 1.2
     });
     assert_eq!(jobs, json!([runs, killed, whole]));
@@ -145,14 +153,14 @@ fn a_reader_that_goes_away_ends_the_list_quietly_and_a_full_disk_does_not() {
     ledger(folder.path());
     for format in [Format::Table, Format::Json, Format::Csv] {
         let options = options(folder.path(), format);
-        run(&options, &grams, &mut Gone(io::ErrorKind::BrokenPipe)).unwrap();
-        run(&options, &grams, &mut Gone(io::ErrorKind::StorageFull)).unwrap_err();
+        run(&options, &figure, &mut Gone(io::ErrorKind::BrokenPipe)).unwrap();
+        run(&options, &figure, &mut Gone(io::ErrorKind::StorageFull)).unwrap_err();
     }
 }
 
 #[test]
 fn without_a_ledger_the_error_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    let error = run(&options(folder.path(), Format::Table), &grams, &mut Vec::new()).unwrap_err();
+    let error = run(&options(folder.path(), Format::Table), &figure, &mut Vec::new()).unwrap_err();
     assert!(error.to_string().contains("start `aimeter daemon`"), "{error}");
 }

@@ -5,4 +5,5 @@
 mod books;
 mod faults;
 mod jobs_command;
+mod recalled;
 mod support;

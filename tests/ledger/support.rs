@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aimeter::jobs::{Exit, GpuRequest, JobSpec, JobState};
 use aimeter::ledger::recover::Recovered;
+use aimeter::ledger::schema::LedgerError;
 use aimeter::ledger::writer::Writer;
 use aimeter::ledger::{
     Amount, Batch, Booking, CounterMark, CpuMark, DomainKey, Event, JobKey, JobRow, Uncertainty,
@@ -123,8 +124,22 @@ pub fn cpu(job: i64, used: u64) -> CpuMark {
     CpuMark { job: JobKey(job), used_microseconds: used }
 }
 
+/// Opens it for writing. A process that another test has just forked holds our lock of
+/// a moment ago until it execs.
 pub fn open(directory: &Path) -> (Writer, Recovered) {
-    Writer::open(directory, BOOT, at(0)).unwrap()
+    let mut opened = None;
+    until("the lock of a writer that is closed is free", || {
+        match Writer::open(directory, BOOT, at(0)) {
+            Err(LedgerError::Locked { holder, .. }) if holder == std::process::id().to_string() => {
+                false
+            }
+            other => {
+                opened = Some(other.unwrap());
+                true
+            }
+        }
+    });
+    opened.unwrap()
 }
 
 /// Opens, writes one batch, closes.

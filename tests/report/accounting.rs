@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the configuration adds to a record: each figure apart, by hand.
 
+use aimeter::carbon::Known;
 use aimeter::carbon::embodied::EmbodiedSettings;
 use aimeter::carbon::resources::Accounting;
 use aimeter::ledger::{JobReport, PueFact};
@@ -52,7 +53,7 @@ fn nothing_is_added_where_nothing_is_configured_or_known() {
 
 #[test]
 fn without_an_intensity_the_hardware_alone_is_no_total() {
-    let mut record = build(&holding(), &host(), &[]);
+    let mut record = build(&holding(), &host(), &Known::default());
     account(&mut record, &holding(), &Accounting::default());
     assert_eq!(record.emissions.total_grams, None);
     assert!(record.emissions.embodied_grams.is_some());

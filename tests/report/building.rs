@@ -148,8 +148,8 @@ fn a_zone_without_figures_is_the_world_and_says_so() {
 #[test]
 fn without_a_fact_for_all_of_its_time_emissions_are_null_and_not_too_low() {
     let mut facts = facts();
-    facts.retain(|fact| fact.zone == "GB");
-    facts[0].to = at("2026-11-24T09:05:00Z");
+    facts.facts.retain(|fact| fact.zone == "GB");
+    facts.facts[0].to = at("2026-11-24T09:05:00Z");
     let record = build(&server(), &host(), &facts);
     assert_eq!(record.emissions.total_grams, None);
     assert!(record.quality.notes.iter().any(|note| note.starts_with("emissions are not computed")));

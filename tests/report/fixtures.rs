@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use aimeter::carbon::Known;
 use aimeter::carbon::embodied::EmbodiedSettings;
 use aimeter::carbon::resources::Accounting;
 use aimeter::jobs::{Exit, GpuRequest, JobSpec, JobState};
 use aimeter::ledger::{
-    Amount, DomainReport, Held, HeldGpu, IntensityFact, IntervalEnergy, JobKey, JobReport, JobRow,
-    Uncertainty,
+    Amount, DomainReport, Held, HeldGpu, IntervalEnergy, JobKey, JobReport, JobRow, Uncertainty,
 };
 use aimeter::record::{CpuPart, HostPart};
 use aimeter::sensors::{Domain, DomainId, Kind, Method, Missing};
@@ -198,7 +198,8 @@ pub fn host() -> HostPart {
 }
 
 /// The shipped figures of GB and the world.
-pub fn facts() -> Vec<IntensityFact> {
+pub fn facts() -> Known {
     let fetched = at("2026-11-24T09:12:31Z");
-    ["GB", "WORLD"].map(|zone| aimeter::grid::fact_for(Some(zone), fetched).fact).into()
+    let facts = ["GB", "WORLD"].map(|zone| aimeter::grid::fact_for(Some(zone), fetched).fact);
+    Known { facts: facts.into(), told: None, at: fetched }
 }

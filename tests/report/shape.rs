@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The record has the names and types of the published example, and reads back.
 
+use aimeter::carbon::Known;
+use aimeter::ledger::Told;
 use aimeter::record::{Record, account, build, read};
+use aimeter::units::Intensity;
 use serde_json::Value;
 
 use crate::fixtures::{accounting, facts, holding, host, report, server};
@@ -45,7 +48,10 @@ fn a_full_record_has_the_names_and_types_of_the_example() {
     let mut full = holding();
     full.notes.push("a note".into());
     full.job.spec.timing = Some(Box::new(timing::chosen()));
-    let mut record = build(&full, &host(), &facts());
+    let at = full.job.ended.unwrap();
+    let told = Told { at, micrograms: 1, mean: Intensity::from_milligrams_per_kwh(1) };
+    let known = Known { told: Some(told), ..facts() };
+    let mut record = build(&full, &host(), &known);
     account(&mut record, &full, &accounting());
     let ours = shape(&serde_json::to_string(&record).unwrap());
     let mut example = shape(EXAMPLE);

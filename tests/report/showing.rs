@@ -21,9 +21,9 @@ fn shown(report: &JobReport, json: bool) -> String {
     let mut out = Vec::new();
     let load = |asked: &JobId| {
         assert_eq!(*asked, job);
-        Ok(report.clone())
+        Ok((report.clone(), facts()))
     };
-    show(&options, &host(), load, |_| facts(), &mut out).unwrap();
+    show(&options, &host(), load, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -130,7 +130,7 @@ fn a_job_that_is_not_there_is_an_error_and_nothing_is_written() {
     };
     let mut out = Vec::new();
     let load = |_: &JobId| Err(anyhow::anyhow!("no job `none`"));
-    let error = show(&options, &host(), load, |_| facts(), &mut out).unwrap_err();
+    let error = show(&options, &host(), load, &mut out).unwrap_err();
     assert_eq!(error.to_string(), "no job `none`");
     assert!(out.is_empty());
 }

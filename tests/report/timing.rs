@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use aimeter::carbon::Known;
 use aimeter::jobs::Timing;
 use aimeter::jobs::timing::Policy;
 use aimeter::ledger::{IntensityFact, IntensityKind, IntervalEnergy, JobReport};
@@ -69,8 +70,12 @@ fn day(name: &str, kind: IntensityKind) -> Vec<IntensityFact> {
     slots.iter().map(fact).collect()
 }
 
+fn known(facts: &[IntensityFact]) -> Known {
+    Known { facts: facts.to_vec(), told: None, at: at("2017-10-03T00:00:00Z") }
+}
+
 fn timing(report: &JobReport, facts: &[IntensityFact]) -> TimingPart {
-    build(report, &host(), facts).emissions.timing.unwrap()
+    build(report, &host(), &known(facts)).emissions.timing.unwrap()
 }
 
 #[test]
@@ -95,7 +100,7 @@ fn what_came_of_it_is_not_told_by_forecasts_yearly_means_or_another_quantity() {
     };
     let actual = day("actual", IntensityKind::Actual);
     assert_eq!(realised(&job(), &day("forecast", IntensityKind::Forecast)), None);
-    assert_eq!(realised(&job(), &facts()), None);
+    assert_eq!(realised(&job(), &facts().facts), None);
     assert_eq!(realised(&job(), &[]), None);
     // The time of asking is not covered, or by another boundary.
     assert_eq!(realised(&job(), &actual[18..]), None);
@@ -118,7 +123,7 @@ fn what_came_of_it_is_not_told_by_forecasts_yearly_means_or_another_quantity() {
 #[test]
 fn the_summary_tells_it_in_one_line() {
     let waited = |report: &JobReport, facts: &[IntensityFact]| {
-        let text = summary(&build(report, &host(), facts), Style::default());
+        let text = summary(&build(report, &host(), &known(facts)), Style::default());
         let line = text.lines().find(|line| line.trim_start().starts_with("waited "));
         line.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
     };
@@ -126,14 +131,14 @@ fn the_summary_tells_it_in_one_line() {
     let head = "waited 9 h 0 min for 142 instead of 154 g/kWh, 7.6 % less by uk-carbon-intensity's forecast";
     assert_eq!(waited(&job(), &actual), Some(format!("{head}; in fact 23 % less")));
     let unknown = format!("{head}; what came of it is not known yet");
-    assert_eq!(waited(&job(), &facts()), Some(unknown));
+    assert_eq!(waited(&job(), &facts().facts), Some(unknown));
     let mut at_once = job();
     let timing = at_once.job.spec.timing.as_mut().unwrap();
     timing.waited_milliseconds = 0;
     timing.asked_at = at_once.job.started;
     let none = "waited not at all: no time was better by uk-carbon-intensity's forecast";
     assert_eq!(waited(&at_once, &actual).as_deref(), Some(none));
-    assert_eq!(waited(&server(), &facts()), None);
+    assert_eq!(waited(&server(), &facts().facts), None);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use aimeter::server::bind::Bound;
 use aimeter::server::client::{Client, ClientError};
 use aimeter::server::heartbeat::Heartbeat;
 use aimeter::server::protocol::SensorList;
-use aimeter::server::{Context, Server};
+use aimeter::server::{Context, Grid, Server};
 use aimeter::units::BootTime;
 use arc_swap::ArcSwap;
 
@@ -50,7 +50,8 @@ impl Bench {
         let context = Context {
             engine: scripted_engine(log.clone()),
             heartbeat: heartbeat.clone(),
-            record: Arc::new(record_of),
+            grid: Grid { record: Arc::new(record_of), known: Arc::new(|_| Default::default()) },
+            settlement: Default::default(),
             procfs: "/proc".into(),
         };
         let server = Server::start(bound, context).unwrap();
@@ -113,7 +114,10 @@ pub fn scripted_engine(log: Arc<Mutex<Vec<String>>>) -> Handle {
                     _ = reply.send(());
                 }
                 Command::Stop(reply) => _ = reply.send(()),
-                Command::Reload(_) | Command::Wake => {}
+                Command::Intensity(_)
+                | Command::Tell { .. }
+                | Command::Reload(_)
+                | Command::Wake => {}
             }
         }
     });
@@ -176,8 +180,10 @@ pub fn record_of(report: &JobReport) -> Record {
             embodied_grams: None,
             embodied: None,
             market_based: None,
+            unsettled_grams: None,
             intensity: None,
             timing: None,
+            first_told: None,
         },
         water: None,
         cost: None,

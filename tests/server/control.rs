@@ -25,7 +25,7 @@ fn a_job_is_started_joined_shown_and_ended() {
     let started = client.start(&spec, WAIT).unwrap();
     assert_eq!((started.at.nanoseconds(), started.warnings.join("")), (7, "w".into()));
     client.join(&job, own_pid(), own_pid(), WAIT).unwrap();
-    let shown = client.show(&job).unwrap();
+    let (shown, _) = client.show(&job).unwrap();
     if !is_root() {
         spec.uid = shown.job.spec.uid;
         spec.user = shown.job.spec.user.clone();
@@ -70,7 +70,7 @@ fn a_user_is_who_the_kernel_says_and_meters_only_its_own() {
         let (own_job, root_job): (JobId, JobId) =
             ("own".parse().unwrap(), "of-root".parse().unwrap());
         let at = BootTime::default();
-        assert_eq!(client.show(&own_job).unwrap().job.spec.uid, NOBODY);
+        assert_eq!(client.show(&own_job).unwrap().0.job.spec.uid, NOBODY);
         assert_eq!(code(client.show(&root_job)), "not_permitted");
         assert_eq!(code(client.terminate(&root_job)), "not_permitted");
         assert_eq!(code(client.end(&root_job, 1, Exit::Unknown, at, WAIT)), "not_permitted");
@@ -146,7 +146,7 @@ fn a_long_name_is_cut_between_characters_and_said() {
     long.name = "x".repeat(127) + "é";
     let started = bench.client().start(&long, WAIT).unwrap();
     assert_eq!(started.warnings, ["w", "the job's name was cut after 128 bytes"]);
-    let shown = bench.client().show(&"long".parse().unwrap()).unwrap();
+    let (shown, _) = bench.client().show(&"long".parse().unwrap()).unwrap();
     assert_eq!(shown.job.spec.name, "x".repeat(127));
 }
 
@@ -156,7 +156,7 @@ fn a_long_command_line_is_cut_and_never_keeps_a_job_from_its_metering() {
     let mut long = spec("long", own_pid());
     long.command = vec!["\u{1}".repeat(1_000); 3_000];
     bench.client().start(&long, WAIT).unwrap();
-    let shown = bench.client().show(&"long".parse().unwrap()).unwrap();
+    let (shown, _) = bench.client().show(&"long".parse().unwrap()).unwrap();
     assert_eq!(shown.job.spec.command.len(), 66);
     assert_eq!(shown.job.spec.command[65], "…");
 }

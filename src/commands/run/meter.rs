@@ -10,12 +10,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use crate::carbon::resources::Accounting;
 use crate::clock;
-use crate::commands::start;
+use crate::commands::{settle, start};
 use crate::engine::{self, Command, EngineError, Handle, Parts};
+use crate::grid::chain::Poll;
+use crate::grid::facts::FactBook;
+use crate::grid::live::Live;
 use crate::jobs::{Exit, JobId, JobSpec};
 use crate::record::Record;
 use crate::sensors::Roots;
@@ -55,7 +59,13 @@ enum By {
     /// The daemon, or the rank that meters for all.
     Client { client: Client, member: bool },
     /// This process.
-    Own { engine: Handle, server: Option<Server> },
+    Own {
+        engine: Handle,
+        server: Option<Server>,
+        facts: Arc<FactBook>,
+        /// Asks feeds as long as it is kept.
+        live: Option<Live>,
+    },
     /// Nobody: the job runs all the same.
     Nobody,
 }
@@ -158,10 +168,12 @@ impl Meter {
                 return Ok(());
             }
         }
+        let facts = Arc::new(FactBook::default());
+        let zone = spec.zone.clone();
         let parts = Parts {
             roots: run.options.roots.clone(),
             nvml_library: run.options.nvml_library.clone(),
-            settings: start::settings(&run.options, None),
+            settings: start::settings(&run.options, &facts, None),
             ledger: None,
             wait_for_gpus: NVML_WAIT,
             observe: false,
@@ -184,8 +196,13 @@ impl Meter {
                 return Ok(());
             }
         }
-        let server = socket.and_then(|path| serve_ranks(&path, &engine, run));
-        self.by = By::Own { engine, server };
+        let server = socket.and_then(|path| serve_ranks(&path, &engine, &facts, run));
+        // On a thread of its own: the job's start waits for nothing of the network.
+        let covered = |zone: &String| !run.options.grid.feeds(zone).is_empty();
+        let live = zone
+            .filter(|zone| run.options.grid.poll != Poll::Off && covered(zone))
+            .and_then(|_| start::live(&run.options, &engine, &facts, &[]));
+        self.by = By::Own { engine, server, facts, live };
         Ok(())
     }
 
@@ -210,7 +227,8 @@ impl Meter {
                 let end = End { patience, job: &self.job, pid: self.pid, outcome };
                 end.tell(client, member, wanted, &mut finished);
             }
-            By::Own { engine, server } => {
+            By::Own { engine, server, facts, live } => {
+                drop(live);
                 let (reply, report) = oneshot::channel();
                 let command = Command::End {
                     job: self.job,
@@ -222,8 +240,10 @@ impl Meter {
                 if wanted && engine.send(command).is_ok() {
                     match report.blocking_recv() {
                         Ok(Ok(report)) => {
-                            finished.record =
-                                Some(start::record_of(&report, &self.roots, &self.accounting))
+                            let known = settle::known(&report, &facts, None);
+                            let record =
+                                settle::record(&report, &self.roots, &known, &self.accounting);
+                            finished.record = Some(record);
                         }
                         Ok(Err(error)) => finished.remarks.push(error.to_string()),
                         Err(_) => finished.remarks.push("metering ended early".to_owned()),
@@ -312,14 +332,20 @@ fn is_own(folder: &Path) -> bool {
 }
 
 /// Serves the other ranks; without that they meter for themselves.
-fn serve_ranks(path: &Path, engine: &Handle, run: &RunOptions) -> Option<Server> {
+fn serve_ranks(
+    path: &Path,
+    engine: &Handle,
+    facts: &Arc<FactBook>,
+    run: &RunOptions,
+) -> Option<Server> {
     let bound = Bound::take(&[], path, None).ok()?;
-    let roots = run.options.roots.clone();
-    let accounting = run.options.accounting.clone();
+    let (roots, facts) = (run.options.roots.clone(), Arc::clone(facts));
+    let accounting = Arc::new(ArcSwap::from_pointee(run.options.accounting.clone()));
     let context = Context {
         engine: engine.clone(),
         heartbeat: Arc::new(Heartbeat::default()),
-        record: Arc::new(move |report| start::record_of(report, &roots, &accounting)),
+        grid: settle::grid_of(roots, facts, None, accounting),
+        settlement: Default::default(),
         procfs: run.options.roots.procfs.clone(),
     };
     Server::start(bound, context).ok()

@@ -52,6 +52,10 @@ families! {
         "The job's part of the node's own meter. Overlaps the job's other energies: never add them.";
     JOB_EMISSIONS = counter "aimeter_job_emissions_grams_total" JOB,
         "CO2e of a job's electricity at the intensity known when it was used; the job's record has later, better figures.";
+    JOB_SETTLED = gauge "aimeter_job_emissions_settled_grams" JOB,
+        "The part of a job's CO2e, as it is known now, that rests on final intensities. Nested jobs are in it.";
+    JOB_UNSETTLED = gauge "aimeter_job_emissions_unsettled_grams" JOB,
+        "The part of a job's CO2e, as it is known now, for which a better intensity may still come.";
     JOB_EMBODIED = counter "aimeter_job_embodied_grams_total" JOB,
         "CO2e of making the hardware that a job held, for the time in which it did; apart from that of its electricity.";
     JOB_POWER = gauge "aimeter_job_power_watts" JOB,
@@ -66,18 +70,36 @@ families! {
         "Energy of a user's jobs by kind since the ledger began, finished jobs included; each joule once, also of nested jobs.";
     USER_EMISSIONS = counter "aimeter_user_emissions_grams_total" &["user"],
         "CO2e of a user's jobs at the intensity known when the energy was used.";
+    USER_SETTLED = gauge "aimeter_user_emissions_settled_grams" &["user"],
+        "CO2e of a user's jobs since the ledger began, as it is known now: the part that rests on final intensities.";
+    USER_UNSETTLED = gauge "aimeter_user_emissions_unsettled_grams" &["user"],
+        "CO2e of a user's jobs since the ledger began, as it is known now: the part for which a better intensity may still come.";
     USER_EMBODIED = counter "aimeter_user_embodied_grams_total" &["user"],
         "CO2e of making the hardware that a user's jobs held; apart from that of their electricity.";
     PROJECT_ENERGY = counter "aimeter_project_energy_joules_total" &["project", "kind"],
         "Energy of a project's jobs by kind since the ledger began, finished jobs included; each joule once, also of nested jobs.";
     PROJECT_EMISSIONS = counter "aimeter_project_emissions_grams_total" &["project"],
         "CO2e of a project's jobs at the intensity known when the energy was used.";
+    PROJECT_SETTLED = gauge "aimeter_project_emissions_settled_grams" &["project"],
+        "CO2e of a project's jobs since the ledger began, as it is known now: the part that rests on final intensities.";
+    PROJECT_UNSETTLED = gauge "aimeter_project_emissions_unsettled_grams" &["project"],
+        "CO2e of a project's jobs since the ledger began, as it is known now: the part for which a better intensity may still come.";
     PROJECT_EMBODIED = counter "aimeter_project_embodied_grams_total" &["project"],
         "CO2e of making the hardware that a project's jobs held; apart from that of their electricity.";
     PUE = gauge "aimeter_pue_ratio" &["source"],
         "The building's power usage effectiveness in force, and who says so; absent where none is set.";
-    INTENSITY = gauge "aimeter_grid_intensity_grams_per_kwh" &["grid_zone", "source"],
-        "Carbon intensity of the electricity now, in grams CO2e per kWh, and who says so.";
+    SETTLEMENT_TIME = gauge "aimeter_settlement_timestamp_seconds" &[],
+        "When the settled and unsettled grams were last derived from the ledger, in seconds since 1970 UTC.";
+    INTENSITY = gauge "aimeter_grid_intensity_grams_per_kwh" &["grid_zone", "source", "signal", "quality"],
+        "Carbon intensity of the electricity now, in grams CO2e per kWh, of every zone in use, and who says so. Quality: actual, provisional, estimated, forecast, held (its interval is over and no newer one is known) or table (yearly mean).";
+    INTENSITY_AGE = gauge "aimeter_grid_intensity_age_seconds" &["grid_zone"],
+        "Time since the start of the interval that the intensity is of; none for a yearly mean.";
+    FEED_REQUESTS = counter "aimeter_grid_feed_requests_total" &["feed", "result"],
+        "Requests to a feed since the daemon started, by result: ok, or why there was no figure.";
+    FEED_UP = gauge "aimeter_grid_feed_up" &["feed"],
+        "1 where the feed's last answer about now was good; a feed that was never needed is not shown.";
+    FEED_LAST_SUCCESS = gauge "aimeter_grid_feed_last_success_timestamp_seconds" &["feed"],
+        "Last good answer of a feed, in seconds since 1970 UTC.";
     SOURCE_UP = gauge "aimeter_sensor_up" &["source"],
         "1 where at least one domain of the source was read at the last tick.";
     SOURCE_DOMAINS = gauge "aimeter_sensor_domains" &["source"],

@@ -9,12 +9,15 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::clock;
 use crate::engine::{Command, EngineError, Started};
-use crate::jobs::{JobId, JobSpec};
-use crate::ledger::JobReport;
+use crate::jobs::{JobId, JobSpec, JobState};
+use crate::ledger::{JobReport, JobRow, Told};
+use crate::record::Record;
 use crate::server::Context;
 use crate::server::protocol::{Request, Response};
 use crate::server::rights::{Denied, Peer};
+use crate::units::Intensity;
 
 /// The longest wait for the engine: an end waits for one counter step.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -83,9 +86,17 @@ async fn perform(context: &Context, peer: Peer, request: Request) -> Result<Resp
             }
             let send = |reply| Command::End { job, pid, exit, at, reply: Some(reply) };
             let report = ask(context, send).await??;
-            Ok(Response::Ended(Box::new((context.record)(&report))))
+            let record = context.grid.record.clone();
+            let (report, record) = with_ledger(report, move |report| record(report)).await?;
+            tell(context, &report.job, &record);
+            Ok(Response::Ended(Box::new(record)))
         }
-        Request::Show { job } => Ok(Response::Job(owned(context, peer, &job).await?)),
+        Request::Show { job } => {
+            let report = owned(context, peer, &job).await?;
+            let known = context.grid.known.clone();
+            let (report, known) = with_ledger(report, move |report| known(report)).await?;
+            Ok(Response::Job { report, known: Box::new(known) })
+        }
         Request::Terminate { job } => {
             owned(context, peer, &job).await?;
             ask(context, |reply| Command::Terminate { job, by: peer.uid, reply }).await??;
@@ -166,6 +177,34 @@ async fn owned(context: &Context, peer: Peer, job: &JobId) -> Result<Box<JobRepo
     let report = ask(context, |reply| Command::Show(job.clone(), reply)).await??;
     peer.may_touch_job_of(report.job.spec.uid)?;
     Ok(report)
+}
+
+/// Finds something of a report on another thread, since the disk may be slow.
+async fn with_ledger<T: Send + 'static>(
+    report: Box<JobReport>,
+    find: impl FnOnce(&JobReport) -> T + Send + 'static,
+) -> Result<(Box<JobReport>, T), Refused> {
+    let found = tokio::task::spawn_blocking(move || {
+        let found = find(&report);
+        (report, found)
+    });
+    timeout(ENGINE_TIMEOUT, found).await.ok().and_then(Result::ok).ok_or(Refused::Timeout)
+}
+
+/// Has the ledger keep what is told of a job that has ended.
+fn tell(context: &Context, job: &JobRow, record: &Record) {
+    let emissions = &record.emissions;
+    let mean = emissions.intensity.as_ref().map(|intensity| intensity.mean_grams_per_kwh);
+    let mean = mean.and_then(Intensity::from_grams_per_kwh);
+    if job.state == JobState::Running {
+        return;
+    }
+    if let (Some(grams), Some(mean)) = (emissions.operational_grams, mean) {
+        let micrograms = (grams * 1e6).round() as u64;
+        let told = Told { at: clock::wall(), micrograms, mean };
+        // Were it busy: the settlement's next look tells it.
+        let _ = context.engine.try_send(Command::Tell { job: job.key, told });
+    }
 }
 
 /// Sends a command and waits, within bounds, for its answer.
