@@ -25,8 +25,9 @@ use crate::ledger::{JobKey, Told};
 const PERIOD: Duration = Duration::from_secs(60);
 /// Between two looks for a change.
 const NOTICE: Duration = Duration::from_secs(1);
-/// The rest after a look, as a multiple of the time that it took.
-const REST: u32 = 500;
+/// The rest after a look, as a multiple of the CPU time that it took: half a percent of a
+/// core at most, however busy the machine is.
+const REST: u32 = 200;
 /// How far back it is looked for ended jobs of which nothing was said.
 const UNTOLD: SignedDuration = SignedDuration::from_hours(1);
 
@@ -88,7 +89,7 @@ impl Looker {
         let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
         loop {
             let version = (self.inputs.version)();
-            let began = clock::now();
+            let (began, used) = (clock::now(), clock::thread_cpu());
             match self.look() {
                 Ok(()) => self.failing = false,
                 Err(error) if !self.failing => {
@@ -97,7 +98,7 @@ impl Looker {
                 }
                 Err(_) => {}
             }
-            let rest = (clock::now().since(began) * REST).max(NOTICE);
+            let rest = (clock::thread_cpu().saturating_sub(used) * REST).max(NOTICE);
             let (soon, late) = (began.plus(rest), began.plus(PERIOD.max(rest)));
             loop {
                 match stopped.recv_timeout(NOTICE) {
