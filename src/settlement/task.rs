@@ -23,6 +23,9 @@ use crate::ledger::{JobKey, Told};
 
 /// Time between two looks where nothing changed: running jobs go on.
 const PERIOD: Duration = Duration::from_secs(60);
+/// From a look for a change to the next one: what changed is in memory first, and may
+/// have reached the ledger only after the look.
+const AFTER_CHANGE: Duration = Duration::from_secs(3);
 /// Between two looks for a change.
 const NOTICE: Duration = Duration::from_secs(1);
 /// The rest after a look, as a multiple of the CPU time that it took: half a percent of a
@@ -87,8 +90,10 @@ impl Looker {
     fn run(mut self, stopped: &Receiver<()>) {
         // On Linux a thread's own. Refused or not: it only orders who runs first.
         let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
+        let mut seen = None;
         loop {
             let version = (self.inputs.version)();
+            let period = if seen.replace(version) == Some(version) { PERIOD } else { AFTER_CHANGE };
             let (began, used) = (clock::now(), clock::thread_cpu());
             match self.look() {
                 Ok(()) => self.failing = false,
@@ -99,7 +104,7 @@ impl Looker {
                 Err(_) => {}
             }
             let rest = (clock::thread_cpu().saturating_sub(used) * REST).max(NOTICE);
-            let (soon, late) = (began.plus(rest), began.plus(PERIOD.max(rest)));
+            let (soon, late) = (began.plus(rest), began.plus(period.max(rest)));
             loop {
                 match stopped.recv_timeout(NOTICE) {
                     Err(RecvTimeoutError::Timeout) => {}
