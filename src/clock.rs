@@ -53,3 +53,9 @@ pub fn wall_minus_boot_microseconds() -> i64 {
     let boot = i64::try_from(now().nanoseconds() / 1_000).unwrap_or(i64::MAX);
     wall().as_microsecond().saturating_sub(boot)
 }
+
+/// The CPU time that the calling thread has used.
+pub fn thread_cpu() -> std::time::Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}

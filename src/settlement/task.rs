@@ -23,10 +23,14 @@ use crate::ledger::{JobKey, Told};
 
 /// Time between two looks where nothing changed: running jobs go on.
 const PERIOD: Duration = Duration::from_secs(60);
+/// From a look for a change to the next one: what changed is in memory first, and may
+/// have reached the ledger only after the look.
+const AFTER_CHANGE: Duration = Duration::from_secs(3);
 /// Between two looks for a change.
 const NOTICE: Duration = Duration::from_secs(1);
-/// The rest after a look, as a multiple of the time that it took.
-const REST: u32 = 500;
+/// The rest after a look, as a multiple of the CPU time that it took: half a percent of a
+/// core at most, however busy the machine is.
+const REST: u32 = 200;
 /// How far back it is looked for ended jobs of which nothing was said.
 const UNTOLD: SignedDuration = SignedDuration::from_hours(1);
 
@@ -86,9 +90,11 @@ impl Looker {
     fn run(mut self, stopped: &Receiver<()>) {
         // On Linux a thread's own. Refused or not: it only orders who runs first.
         let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
+        let mut seen = None;
         loop {
             let version = (self.inputs.version)();
-            let began = clock::now();
+            let period = if seen.replace(version) == Some(version) { PERIOD } else { AFTER_CHANGE };
+            let (began, used) = (clock::now(), clock::thread_cpu());
             match self.look() {
                 Ok(()) => self.failing = false,
                 Err(error) if !self.failing => {
@@ -97,8 +103,8 @@ impl Looker {
                 }
                 Err(_) => {}
             }
-            let rest = (clock::now().since(began) * REST).max(NOTICE);
-            let (soon, late) = (began.plus(rest), began.plus(PERIOD.max(rest)));
+            let rest = (clock::thread_cpu().saturating_sub(used) * REST).max(NOTICE);
+            let (soon, late) = (began.plus(rest), began.plus(period.max(rest)));
             loop {
                 match stopped.recv_timeout(NOTICE) {
                     Err(RecvTimeoutError::Timeout) => {}
