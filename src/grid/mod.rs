@@ -13,6 +13,7 @@ pub mod http;
 pub mod secret;
 pub mod table;
 pub mod window;
+pub mod xml;
 
 use jiff::Timestamp;
 
