@@ -10,6 +10,7 @@
 pub mod chain;
 pub mod feeds;
 pub mod http;
+pub mod plausible;
 pub mod secret;
 pub mod table;
 pub mod window;
