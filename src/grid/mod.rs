@@ -8,6 +8,7 @@
 //! as the world's.
 
 pub mod chain;
+pub mod cloud;
 pub mod feeds;
 pub mod http;
 pub mod plausible;
