@@ -218,6 +218,9 @@ pub fn feed_answer(data: &[u8]) {
         "uk-carbon-intensity" => ("GB", (which >= 128).then_some("11")),
         "energinet" => ("DK", Some("DK1")),
         "rte" => ("FR", None),
+        "watttime" => ("US-CA", Some("CAISO_NORTH")),
+        "entsoe" => ("BE", Some("10YBE----------2")),
+        "eia" => ("US-OR", Some("BPAT")),
         _ => ("DE", None),
     };
     let time = |text: &str| text.parse().expect("a time");

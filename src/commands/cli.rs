@@ -89,6 +89,9 @@ pub enum Command {
 #[command(after_help = "Examples:\n  aimeter intensity --zone GB\n  \
     aimeter intensity --from 24h\n  aimeter intensity --forecast --json")]
 pub struct IntensityArgs {
+    /// The figure of this time, or of this long ago
+    #[arg(long, env = "AIMETER_INTENSITY_AT", value_name = "TIME", value_parser = moment, conflicts_with_all = ["from", "forecast"], hide_env_values = true)]
+    pub at: Option<Moment>,
     /// Figures from this time, or this long ago, on (2h, 7d, 2026-11-24T09:00Z)
     #[arg(long, env = "AIMETER_INTENSITY_FROM", value_name = "TIME", value_parser = moment, hide_env_values = true)]
     pub from: Option<Moment>,

@@ -34,18 +34,25 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 /// Where a range is none, no feed has a forecast, or `out` fails.
 pub fn run(args: &IntensityArgs, options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
     let want = want(args, clock::wall())?;
-    let answer = super::grid::wait_for(chain::answer(
-        &options.grid,
-        options.zone.as_deref(),
-        want,
-        &|name| std::env::var(name).ok(),
-    ))?;
+    let at = args.at.map(|at| at.resolve(clock::wall()));
+    let (settings, zone) = (&options.grid, options.zone.as_deref());
+    let environment = |name: &str| std::env::var(name).ok();
+    let answer = super::grid::wait_for(async {
+        match at {
+            Some(at) => chain::answer_at(settings, zone, at, &environment).await,
+            None => chain::answer(settings, zone, want, &environment).await,
+        }
+    })?;
     for (feed, error) in &answer.failures {
         super::complain(&format!("{feed}: {error}"));
     }
     if answer.facts.is_empty() {
         let why = answer.note.as_deref().unwrap_or("no feed answers");
-        return Err(Failure::new(Code::Failed, format!("there is no forecast: {why}")));
+        let what = match want {
+            Want::Now | Want::Range { .. } if at.is_none_or(|at| at <= clock::wall()) => "figure",
+            _ => "forecast",
+        };
+        return Err(Failure::new(Code::Failed, format!("there is no {what}: {why}")));
     }
     if let Some(note) = &answer.note {
         super::complain(note);
@@ -74,7 +81,8 @@ fn want(args: &IntensityArgs, now: Timestamp) -> Result<Want, Failure> {
 pub struct FactRow<'a> {
     zone: &'a str,
     from: Timestamp,
-    to: Timestamp,
+    /// A yearly mean has no end.
+    to: Option<Timestamp>,
     grams_per_kwh: f64,
     signal: &'a str,
     boundary: &'a str,
@@ -91,7 +99,7 @@ impl<'a> FactRow<'a> {
         FactRow {
             zone: &fact.zone,
             from: fact.from,
-            to: fact.to,
+            to: (fact.kind != IntensityKind::Table).then_some(fact.to),
             grams_per_kwh: fact.intensity.grams_per_kwh(),
             signal: &fact.signal,
             boundary: &fact.boundary,

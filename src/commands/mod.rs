@@ -15,6 +15,7 @@ pub mod grid;
 pub mod intensity;
 pub mod jobs;
 pub mod log;
+pub mod place;
 pub mod reference;
 pub mod run;
 pub mod sensors;
@@ -92,6 +93,8 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         };
         let labels = cli::labels(&args, sub).map_err(|what| Failure::new(Code::Usage, what))?;
         cli::check_when(&args, sub).map_err(|what| Failure::new(Code::Usage, what))?;
+        // A job that waits for its time can also wait for its place.
+        let options = if args.when.is_some() { place::found_out(options) } else { options };
         return run::run(run::RunOptions { args, labels, options, config_problem });
     }
     let out: &mut dyn Write = &mut io::stdout().lock();
@@ -101,21 +104,24 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
             Err(error) if error.is_of_file() => (resolve(FileChoice::None)?, Some(error)),
             other => (other?, None),
         };
-        doctor::run(json, &options, problem.as_ref(), out)?;
+        doctor::run(json, &place::found_out(options), problem.as_ref(), out)?;
         return Ok(Code::Success.into());
     }
     let options = resolve(file.clone())?;
     match cli.command {
         Command::Run(_) | Command::Doctor { .. } => {}
-        Command::Daemon => return daemon::run(options, &|| resolve(file.clone())),
+        Command::Daemon => {
+            let again = || resolve(file.clone()).map(place::found_out);
+            return daemon::run(place::found_out(options), &again);
+        }
         Command::Jobs(args) => list_jobs(args, &options, out)?,
         Command::Show(args) => show_job(args, &options, out)?,
         Command::Whatif(args) => what_if(&args, &options, out)?,
         Command::End { job } => end::run(&job, &options)?,
         Command::Sensors(args) => sensors::run(&args, &options, &start::sensor_list, out)?,
-        Command::Intensity(args) => intensity::run(&args, &options, out)?,
+        Command::Intensity(args) => intensity::run(&args, &place::found_out(options), out)?,
         Command::Grid { action: cli::GridAction::Check { json } } => {
-            grid::check(json, &options, out)?;
+            grid::check(json, &place::found_out(options), out)?;
         }
         Command::Gpu { action } => gpu::run(action, &options)?,
     }

@@ -148,7 +148,7 @@ fn spec(run: &RunOptions, identity: &Identity, pid: i32, timing: Option<Timing>)
         pid,
         wrapper_pid: rustix::process::getpid().as_raw_nonzero().get(),
         gpus: gpu_request(&run.args.gpus),
-        zone: options.zone.clone().filter(|_| own || set("zone")),
+        zone: options.zone.clone().filter(|_| own || set("zone") || set("cloud_region")),
         pue_thousandths: options.pue_thousandths.filter(|_| set("pue")),
         parent: identity.inside.clone(),
         reserved_cores: reserved_cores(),

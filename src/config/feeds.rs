@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::file::Reader;
 use super::keys::Form;
 use super::{ConfigError, value};
-use crate::grid::feeds::{Boundary, Feed, PROVIDERS, Provider, Signal, json};
+use crate::grid::feeds::{Feed, PROVIDERS, Provider, json};
 use crate::grid::http::is_loopback;
 use crate::grid::secret::{Secret, SecretSource};
 
@@ -29,9 +29,17 @@ pub struct FeedKey {
     pub help: &'static str,
 }
 
-const KEYED: &[&str] = &["electricity-maps", "json"];
+const KEYED: &[&str] = &["electricity-maps", "watttime", "entsoe", "eia", "json"];
 const OWN: &[&str] = &["json", "file"];
-const PLACED: &[&str] = &["uk-carbon-intensity", "energy-charts", "energinet", "electricity-maps"];
+const PLACED: &[&str] = &[
+    "uk-carbon-intensity",
+    "energy-charts",
+    "energinet",
+    "electricity-maps",
+    "watttime",
+    "entsoe",
+    "eia",
+];
 
 /// Every key of a feed.
 pub const FEED_KEYS: &[FeedKey] = &[
@@ -46,7 +54,7 @@ pub const FEED_KEYS: &[FeedKey] = &[
         name: "place",
         form: Form::Text,
         feeds: PLACED,
-        help: "The feed's own name of the place in that zone: a region from 1 to 17 or the first half of a postcode, a country, DK1 or DK2, a zone such as US-CAL-CISO",
+        help: "The feed's own name of the place in that zone: a region from 1 to 17 or the first half of a postcode, a country, DK1 or DK2, a zone such as US-CAL-CISO, a region such as CAISO_NORTH, an EIC code, a balancing authority such as CISO",
     },
     FeedKey {
         name: "url",
@@ -57,9 +65,18 @@ pub const FEED_KEYS: &[FeedKey] = &[
             "energinet",
             "rte",
             "electricity-maps",
+            "watttime",
+            "entsoe",
+            "eia",
             "json",
         ],
         help: "Its address; for `json` the document's, required. HTTPS, save `json` on this machine itself. Never put a key into it",
+    },
+    FeedKey {
+        name: "user",
+        form: Form::Text,
+        feeds: &["watttime"],
+        help: "Name to log in with; required. Its password is the `token_file`, or another of the tokens",
     },
     FeedKey {
         name: "token",
@@ -90,13 +107,13 @@ pub const FEED_KEYS: &[FeedKey] = &[
         name: "boundary",
         form: Form::Text,
         feeds: &["electricity-maps", "json", "file"],
-        help: "What it counts: lifecycle (default) or direct",
+        help: "What it counts: lifecycle or direct; for electricity-maps by default that of `grid.boundary`, else lifecycle",
     },
     FeedKey {
         name: "signal",
         form: Form::Text,
-        feeds: OWN,
-        help: "average (default) or marginal; one chain has one signal",
+        feeds: &["watttime", "json", "file"],
+        help: "average or marginal; marginal by default for watttime, whose average has a past alone, else average",
     },
     FeedKey { name: "path", form: Form::Text, feeds: &["file"], help: "The file; required" },
     FeedKey {
@@ -144,12 +161,7 @@ impl Reader<'_> {
         for item in list.iter() {
             let DeValue::Table(table) = item.get_ref() else { return Err(wrong()) };
             let start = item.span().start;
-            let feed = self.feed(start, table)?;
-            if feeds.first().is_some_and(|first| first.signal != feed.signal) {
-                let what = "a chain has one signal: average and marginal are never mixed";
-                return Err(self.error(start, what.into()));
-            }
-            feeds.push(feed);
+            feeds.push(self.feed(start, table)?);
         }
         Ok(feeds)
     }
@@ -193,13 +205,17 @@ fn set(feed: &mut Feed, key: &str, text: &str) -> Result<(), String> {
         "zone" => feed.zone = Some(value::zone(text)?),
         "place" => feed.place = Some(value::place(text)?),
         "url" => feed.url = Some(address(feed.provider, text)?),
+        "user" => feed.user = Some(user(text)?),
         "token" => token(feed, SecretSource::Inline(Secret::new(text)))?,
         "token_file" => token(feed, SecretSource::File(value::path(text)?))?,
         "token_environment" => token(feed, SecretSource::Environment(text.to_owned()))?,
         "token_credential" => token(feed, SecretSource::Credential(credential(text)?))?,
         "token_header" => feed.token_header = Some(header(text)?),
-        "boundary" => feed.boundary = boundary(text)?,
-        "signal" => feed.signal = signal(text)?,
+        "boundary" => {
+            feed.boundary = value::boundary(text)?;
+            feed.own_boundary = true;
+        }
+        "signal" => feed.signal = value::signal(text)?,
         "path" => feed.path = Some(value::path(text)?),
         "pointer" => feed.pointer = Some(value::pointer(text)?),
         "time_pointer" => feed.time_pointer = Some(value::pointer(text)?),
@@ -224,15 +240,21 @@ fn complete(feed: &Feed, table: &DeTable<'_>) -> Result<(), String> {
     let required: &[&str] = match feed.provider.name {
         "json" => &["zone", "url", "pointer", "unit"],
         "file" => &["zone", "path"],
+        "eia" => &["zone", "place"],
         // Else one zone's jobs would be booked with another's place.
-        "energy-charts" | "electricity-maps" if feed.place.is_some() => &["zone"],
+        "energy-charts" | "electricity-maps" | "watttime" | "entsoe" if feed.place.is_some() => {
+            &["zone"]
+        }
         _ => &[],
     };
     let name = feed.provider.name;
     if let Some(missing) = required.iter().find(|key| table.get(**key).is_none()) {
         return Err(format!("`{name}` needs a `{missing}`"));
     }
-    if name == "electricity-maps" && feed.token.is_none() {
+    if name == "watttime" && feed.user.is_none() {
+        return Err(format!("`{name}` needs a `user`"));
+    }
+    if KEYED.contains(&name) && name != "json" && feed.token.is_none() {
         return Err(format!("`{name}` needs a key: `token_file`, or another of the tokens"));
     }
     Ok(())
@@ -260,6 +282,14 @@ fn address(provider: &Provider, text: &str) -> Result<Url, String> {
     }
 }
 
+fn user(text: &str) -> Result<String, String> {
+    // RFC 7617 section 2: the colon ends the name.
+    if text.is_empty() || text.contains(':') || text.chars().any(char::is_control) {
+        return Err("it is no name to log in with: no colon may be in it".into());
+    }
+    Ok(text.to_owned())
+}
+
 fn credential(text: &str) -> Result<String, String> {
     if text.is_empty() || text.contains('/') || text.starts_with('.') {
         return Err(format!("`{text}` is no name of a credential"));
@@ -271,18 +301,4 @@ fn header(text: &str) -> Result<String, String> {
     reqwest::header::HeaderName::try_from(text)
         .map(|name| name.to_string())
         .map_err(|_| format!("`{text}` is no name of a header"))
-}
-
-fn boundary(text: &str) -> Result<Boundary, String> {
-    [Boundary::Lifecycle, Boundary::Direct]
-        .into_iter()
-        .find(|boundary| boundary.as_str() == text)
-        .ok_or_else(|| format!("`{text}` is no boundary: write lifecycle or direct"))
-}
-
-fn signal(text: &str) -> Result<Signal, String> {
-    [Signal::Average, Signal::Marginal]
-        .into_iter()
-        .find(|signal| signal.as_str() == text)
-        .ok_or_else(|| format!("`{text}` is no signal: write average or marginal"))
 }

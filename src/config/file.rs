@@ -196,6 +196,8 @@ fn texts(form: Form, value: &DeValue<'_>) -> Result<Vec<String>, &'static str> {
             .iter()
             .map(|item| item.get_ref().as_str().map(str::to_owned).ok_or("a list of strings"))
             .collect(),
+        (Form::Switch, DeValue::Boolean(value)) => Ok(vec![value.to_string()]),
+        (Form::Switch, _) => Err("true or false"),
         (Form::Text, _) => Err("a string"),
         (Form::Number, _) => Err("a number"),
         (Form::List, _) => Err("a list of strings"),

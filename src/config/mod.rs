@@ -13,12 +13,12 @@ pub mod file;
 pub mod keys;
 mod nearest;
 pub mod reference;
+mod source;
 pub mod value;
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,13 +28,16 @@ use tracing::level_filters::LevelFilter;
 use crate::attribution::IdlePolicy;
 use crate::carbon::resources::Accounting;
 use crate::engine::Settings;
+use crate::grid;
 use crate::grid::chain::GridSettings;
 use crate::grid::facts::FactBook;
-use crate::grid::secret::SecretSource;
+use crate::grid::feeds::{Boundary, Coordinates, Feed};
+use crate::grid::place::Found;
 use crate::sensors::{DomainId, Roots};
 
 use carbon::PueSettings;
 use keys::{Form, KEYS};
+use source::Source;
 
 /// The configuration file that is read when none is named.
 pub const DEFAULT_FILE: &str = "/etc/aimeter/aimeter.toml";
@@ -177,6 +180,14 @@ pub struct Options {
     pub keep_finished: Duration,
     /// Carbon zone.
     pub zone: Option<String>,
+    /// How the zone came about.
+    pub zone_by: String,
+    /// The cloud region that the zone is taken from, where it is not set.
+    pub cloud_region: Option<String>,
+    /// Whether the instance's own metadata may be asked.
+    pub cloud_metadata: bool,
+    /// Where the machine stands, for feeds that know places by it.
+    pub coordinates: Option<Coordinates>,
     /// Power usage effectiveness, in thousandths.
     pub pue_thousandths: Option<u32>,
     /// Where it comes from otherwise.
@@ -185,6 +196,8 @@ pub struct Options {
     pub accounting: Accounting,
     /// Where intensities come from.
     pub grid: GridSettings,
+    /// What feeds of both boundaries are asked for.
+    boundary: Boundary,
     /// Log level.
     pub log_level: LevelFilter,
     /// The file that was read.
@@ -199,7 +212,7 @@ impl Options {
     /// The first thing that is wrong, with its place.
     pub fn resolve(sources: &Sources<'_>) -> Result<Options, ConfigError> {
         let mut options = Options::defaults(sources);
-        if let Some(Source { path, text, mode }) = read(&sources.file)? {
+        if let Some(Source { path, text, mode }) = source::read(&sources.file)? {
             let settings = file::parse(&path, &text)?;
             if settings.holds_secret() && mode & 0o077 != 0 {
                 return Err(ConfigError::Exposed { path, mode });
@@ -229,7 +242,32 @@ impl Options {
             let path = format!("carbon.{name}");
             return Err(wrong(options.origin("carbon", name), &path, what.to_owned()));
         }
+        options.settle();
         Ok(options)
+    }
+
+    /// What follows from several settings at once.
+    fn settle(&mut self) {
+        let boundary = self.boundary;
+        let free = |feed: &&mut Feed| feed.provider.both_boundaries && !feed.own_boundary;
+        for feed in self.grid.chain.iter_mut().flatten().filter(free) {
+            feed.boundary = boundary;
+        }
+        match (&self.zone, &self.cloud_region) {
+            (Some(_), _) => self.zone_by = self.origin("carbon", "zone").to_string(),
+            (None, Some(region)) => {
+                if let Ok(found) = grid::place::of_region(region) {
+                    self.take_zone(found);
+                }
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// A zone that was found out.
+    pub fn take_zone(&mut self, found: Found) {
+        self.zone = Some(found.zone);
+        self.zone_by = found.by;
     }
 
     /// Where the value of `section.name` comes from.
@@ -338,6 +376,11 @@ impl Options {
             interval: Duration::from_secs(300),
             keep_finished: Duration::from_secs(900),
             zone: None,
+            zone_by: String::new(),
+            cloud_region: None,
+            cloud_metadata: false,
+            coordinates: None,
+            boundary: Boundary::Lifecycle,
             pue_thousandths: None,
             pue: PueSettings::default(),
             accounting: Accounting::default(),
@@ -379,6 +422,11 @@ impl Options {
                     value::duration(text, Duration::ZERO, Duration::from_secs(86_400))?;
             }
             ("carbon", name) if self.take_carbon(name, values)? => {}
+            ("carbon", "cloud_region") => self.cloud_region = Some(value::cloud_region(text)?),
+            ("carbon", "cloud_metadata") => self.cloud_metadata = value::switch(text)?,
+            ("carbon", "coordinates") => self.coordinates = Some(value::coordinates(text)?),
+            ("grid", "signal") => self.grid.signal = value::signal(text)?,
+            ("grid", "boundary") => self.boundary = value::boundary(text)?,
             ("grid", "stale_after") => {
                 let (least, most) = (Duration::from_secs(600), Duration::from_secs(86_400));
                 self.grid.stale_after = value::duration(text, least, most)?;
@@ -410,48 +458,6 @@ fn addresses(values: &[String]) -> Result<Vec<SocketAddr>, String> {
         })
     };
     values.iter().map(address).collect()
-}
-
-impl file::FileSettings {
-    /// Whether the file itself holds something that others must not know.
-    fn holds_secret(&self) -> bool {
-        let proxy = keys::position("grid", "proxy");
-        let password = self.entries.iter().any(|entry| {
-            Some(entry.key) == proxy && entry.values.iter().any(|text| text.contains('@'))
-        });
-        let token = self
-            .feeds
-            .iter()
-            .flatten()
-            .any(|feed| matches!(feed.token, Some(SecretSource::Inline(_))));
-        password || token
-    }
-}
-
-/// The file as it was found.
-struct Source {
-    path: PathBuf,
-    text: String,
-    /// Its permissions when it was opened.
-    mode: u32,
-}
-
-fn read(choice: &FileChoice) -> Result<Option<Source>, ConfigError> {
-    let (path, must_exist) = match choice {
-        FileChoice::Search => (PathBuf::from(DEFAULT_FILE), false),
-        FileChoice::Named(path) => (path.clone(), true),
-        FileChoice::None => return Ok(None),
-    };
-    let mut text = String::new();
-    let opened = std::fs::File::open(&path).and_then(|mut file| {
-        file.read_to_string(&mut text)?;
-        Ok(file.metadata()?.permissions().mode() & 0o7777)
-    });
-    match opened {
-        Ok(mode) => Ok(Some(Source { path, text, mode })),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => Ok(None),
-        Err(source) => Err(ConfigError::Read { path, source }),
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 
 use super::keys::Key;
 use super::*;
+use crate::grid::feeds::Signal;
+use crate::grid::secret::SecretSource;
 
 struct Case {
     folder: tempfile::TempDir,
@@ -208,6 +210,64 @@ fn a_chain_of_feeds_is_read_in_its_order() {
 }
 
 #[test]
+fn average_and_marginal_feeds_are_two_chains_in_one_list() {
+    let grid = Case::new(
+        "[[grid.feeds]]\nfeed = 'watttime'\nzone = 'US-CA'\nplace = 'CAISO_NORTH'\nuser = 'me'\n\
+         token_file = '/k'\n[[grid.feeds]]\nfeed = 'eia'\nzone = 'US-CA'\nplace = 'CISO'\n\
+         token_file = '/k'\n[[grid.feeds]]\nfeed = 'file'\nzone = 'US-CA'\npath = '/a'\n\
+         signal = 'marginal'\n",
+    );
+    let grid = grid.resolve().unwrap().grid;
+    let names = |signal| -> Vec<&str> {
+        grid.feeds_of("US-CA", signal).iter().map(|feed| feed.provider.name).collect()
+    };
+    assert_eq!(names(Signal::Average), ["eia"]);
+    assert_eq!(names(Signal::Marginal), ["watttime", "file"]);
+    // Jobs are booked with averages, whatever is shown.
+    assert_eq!(grid.signal, Signal::Average);
+    assert_eq!(grid.feeds("US-CA"), grid.feeds_of("US-CA", Signal::Average));
+    assert_eq!(grid.every_feed("US-CA").len(), 3);
+    let shown = Case::new("[grid]\nsignal = 'marginal'\n").resolve().unwrap().grid;
+    assert_eq!((shown.signal, shown.feeds("GB").len()), (Signal::Marginal, 1));
+}
+
+#[test]
+fn the_boundary_is_asked_of_feeds_that_have_both_and_say_none_themselves() {
+    let boundaries = |first: &str| -> Vec<&'static str> {
+        let text = format!(
+            "{first}[[grid.feeds]]\nfeed = 'electricity-maps'\ntoken_file = '/k'\n\
+             [[grid.feeds]]\nfeed = 'electricity-maps'\ntoken_file = '/k'\nboundary = 'lifecycle'\n\
+             [[grid.feeds]]\nfeed = 'energy-charts'\n[[grid.feeds]]\nfeed = 'file'\nzone = 'FR'\n\
+             path = '/a'\n"
+        );
+        let mut case = Case::new("");
+        case.text = Box::leak(text.into_boxed_str());
+        let chain = case.resolve().unwrap().grid.chain.unwrap();
+        chain.iter().map(|feed| feed.boundary.as_str()).collect()
+    };
+    assert_eq!(boundaries(""), ["lifecycle"; 4]);
+    let direct = boundaries("[grid]\nboundary = 'direct'\n");
+    assert_eq!(direct, ["direct", "lifecycle", "lifecycle", "lifecycle"]);
+}
+
+#[test]
+fn a_zone_that_is_set_wins_over_a_cloud_region() {
+    let by = |text| {
+        let options = Case::new(text).resolve().unwrap();
+        (options.zone, options.zone_by)
+    };
+    let (zone, origin) = by("[carbon]\ncloud_region = 'AWS:eu-west-3'\n");
+    assert_eq!(zone.as_deref(), Some("FR"));
+    assert_eq!(origin, "cloud region aws:eu-west-3, Europe (Paris), by the shipped table");
+    let (zone, origin) = by("[carbon]\ncloud_region = 'aws:eu-west-3'\nzone = 'DE'\n");
+    assert_eq!(zone.as_deref(), Some("DE"));
+    assert!(origin.ends_with("aimeter.toml:3"), "{origin}");
+    // Metadata are not asked for unless it is said.
+    let options = Case::new("").resolve().unwrap();
+    assert!(!options.cloud_metadata && options.zone.is_none() && options.coordinates.is_none());
+}
+
+#[test]
 fn every_mistake_in_a_feed_names_its_cure_and_no_secret() {
     let check = |text: &'static str, message: &str| {
         assert_eq!(Case::new(text).message(), format!("aimeter.toml:{message}"), "{text}");
@@ -222,7 +282,7 @@ fn every_mistake_in_a_feed_names_its_cure_and_no_secret() {
     check(
         "[[grid.feeds]]\nzone = 'FR'\n",
         "1: a feed takes a `feed`: one of uk-carbon-intensity, energy-charts, energinet, rte, \
-         electricity-maps, file, json",
+         electricity-maps, watttime, entsoe, eia, file, json",
     );
     check(
         "[[grid.feeds]]\nfeed = 'rte'\ntoken = 's3cr3t'\n",
@@ -259,10 +319,31 @@ fn every_mistake_in_a_feed_names_its_cure_and_no_secret() {
         "[[grid.feeds]]\nfeed = 'energy-charts'\nplace = 'uk'\n",
         "1: `energy-charts` needs a `zone`",
     );
+    check("[[grid.feeds]]\nfeed = 'watttime'\ntoken_file = '/k'\n", "1: `watttime` needs a `user`");
     check(
-        "[[grid.feeds]]\nfeed = 'file'\nzone = 'DE'\npath = '/a'\n[[grid.feeds]]\n\
-         feed = 'file'\nzone = 'DE'\npath = '/b'\nsignal = 'marginal'\n",
-        "5: a chain has one signal: average and marginal are never mixed",
+        "[[grid.feeds]]\nfeed = 'watttime'\nuser = 'a:b'\n",
+        "3: `user`: it is no name to log in with: no colon may be in it",
+    );
+    check(
+        "[[grid.feeds]]\nfeed = 'watttime'\nuser = 'me'\nplace = 'CAISO_NORTH'\ntoken_file = '/k'\n",
+        "1: `watttime` needs a `zone`",
+    );
+    check("[[grid.feeds]]\nfeed = 'eia'\nzone = 'US-CA'\n", "1: `eia` needs a `place`");
+    for name in ["entsoe", "eia", "watttime"] {
+        let text = format!(
+            "[[grid.feeds]]\nfeed = '{name}'\nzone = 'BE'\nplace = 'X'\n{}",
+            if name == "watttime" { "user = 'me'\n" } else { "" }
+        );
+        let message = format!("1: `{name}` needs a key: `token_file`, or another of the tokens");
+        check(Box::leak(text.into_boxed_str()), &message);
+    }
+    check(
+        "[grid]\nsignal = 'both'\n",
+        "2: grid.signal: `both` is no signal: write average or marginal",
+    );
+    check(
+        "[carbon]\ncloud_metadata = 'yes'\n",
+        "2: `carbon.cloud_metadata` takes true or false, not string",
     );
     check(
         "[grid]\nproxy = 's3cr3t'\n",

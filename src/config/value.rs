@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::attribution::IdlePolicy;
 use crate::grid;
 use crate::grid::chain::Poll;
+use crate::grid::feeds::{Boundary, Coordinates, Signal};
 use crate::grid::schedule::SHORTEST_PERIOD;
 use crate::grid::secret::Secret;
 
@@ -80,9 +81,53 @@ pub fn poll(text: &str) -> Result<Poll, String> {
 
 /// A feed's own name of a place: letters, digits, hyphens and underscores.
 pub fn place(text: &str) -> Result<String, String> {
-    let fits = (1..=32).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    let fits = grid::place::is_name(text);
     if fits { Ok(text.to_owned()) } else { Err(format!("`{text}` is no name of a zone")) }
+}
+
+/// A cloud region of the shipped table, by the table's spelling.
+pub fn cloud_region(text: &str) -> Result<String, String> {
+    grid::cloud::find(text).map(grid::cloud::CloudRegion::name)
+}
+
+/// Latitude and longitude in degrees, kept to thousandths.
+pub fn coordinates(text: &str) -> Result<Coordinates, String> {
+    let wrong =
+        || format!("`{text}` is no place: write degrees north and east, such as \"48.857, 2.352\"");
+    let (latitude, longitude) = text.split_once(',').ok_or_else(wrong)?;
+    let thousandths = |text: &str, most: f64| match text.trim().parse::<f64>() {
+        Ok(degrees) if degrees.abs() <= most => Ok((degrees * 1_000.0).round() as i32),
+        _ => Err(wrong()),
+    };
+    Ok(Coordinates {
+        latitude: thousandths(latitude, 90.0)?,
+        longitude: thousandths(longitude, 180.0)?,
+    })
+}
+
+/// Average or marginal.
+pub fn signal(text: &str) -> Result<Signal, String> {
+    [Signal::Average, Signal::Marginal]
+        .into_iter()
+        .find(|signal| signal.as_str() == text)
+        .ok_or_else(|| format!("`{text}` is no signal: write average or marginal"))
+}
+
+/// Lifecycle or direct.
+pub fn boundary(text: &str) -> Result<Boundary, String> {
+    [Boundary::Lifecycle, Boundary::Direct]
+        .into_iter()
+        .find(|boundary| boundary.as_str() == text)
+        .ok_or_else(|| format!("`{text}` is no boundary: write lifecycle or direct"))
+}
+
+/// Yes or no.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("`{text}` is neither true nor false")),
+    }
 }
 
 /// A proxy's address; not repeated in messages, it may hold a password.
@@ -164,6 +209,16 @@ mod tests {
         assert_eq!(pue("1"), Ok(1_000));
         for wrong in ["0.9", "NaN", "inf", "11", "1,2", ""] {
             assert!(pue(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn coordinates_are_degrees_north_and_east() {
+        let at = |latitude, longitude| Ok(Coordinates { latitude, longitude });
+        assert_eq!(coordinates("48.8567, 2.3522"), at(48_857, 2_352));
+        assert_eq!(coordinates("-90,180"), at(-90_000, 180_000));
+        for wrong in ["", "48", "48,", "91,0", "0,181", "NaN,0", "48 2", "48,2,1"] {
+            assert!(coordinates(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::fact_for;
-use super::feeds::{self, Ask, Feed, FeedError, Request, Want};
+use super::feeds::{self, Ask, Feed, FeedError, Request, Signal, Want};
 use super::http::{Fetched, Fetcher, Kept, Limits, Network};
 use crate::clock;
 use crate::ledger::IntensityFact;
@@ -21,7 +21,10 @@ use crate::ledger::IntensityFact;
 #[derive(Clone, Debug, PartialEq)]
 pub struct GridSettings {
     /// The feeds, in their order; `None`: those without a key that cover the zone.
+    /// Average and marginal ones are two chains in one list.
     pub chain: Option<Vec<Feed>>,
+    /// Which of the two is asked for a figure to show or to decide by.
+    pub signal: Signal,
     /// How the network is reached.
     pub network: Network,
     /// How long after its interval a figure is still taken for now.
@@ -45,13 +48,31 @@ pub enum Poll {
 impl Default for GridSettings {
     fn default() -> GridSettings {
         let stale_after = Duration::from_secs(7_200);
-        GridSettings { chain: None, network: Network::default(), stale_after, poll: Poll::Auto }
+        GridSettings {
+            chain: None,
+            signal: Signal::Average,
+            network: Network::default(),
+            stale_after,
+            poll: Poll::Auto,
+        }
     }
 }
 
 impl GridSettings {
-    /// The feeds to ask about a zone.
+    /// The feeds that jobs in a zone are booked with: those of average figures.
     pub fn feeds(&self, zone: &str) -> Vec<Feed> {
+        self.feeds_of(zone, Signal::Average)
+    }
+
+    /// The feeds to ask about a zone for figures of one signal.
+    pub fn feeds_of(&self, zone: &str, signal: Signal) -> Vec<Feed> {
+        let mut feeds = self.every_feed(zone);
+        feeds.retain(|feed| feed.signal == signal);
+        feeds
+    }
+
+    /// All feeds, of both signals.
+    pub fn every_feed(&self, zone: &str) -> Vec<Feed> {
         self.chain.clone().unwrap_or_else(|| without_key(zone))
     }
 }
@@ -92,20 +113,50 @@ pub struct Answer {
     pub note: Option<String>,
 }
 
-/// Asks the feeds one after the other; the shipped table answers where none does.
-/// A forecast is never of the table: then there are no facts.
+/// Asks the feeds of the settings' signal one after the other; the shipped table
+/// answers where none does. A forecast is never of the table, nor is a marginal
+/// figure: then there are no facts.
 pub async fn answer(
     settings: &GridSettings,
     zone: Option<&str>,
     want: Want,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Answer {
+    answer_of(settings, zone, want, None, environment).await
+}
+
+/// The same for one moment: the fact whose interval holds it.
+pub async fn answer_at(
+    settings: &GridSettings,
+    zone: Option<&str>,
+    moment: Timestamp,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Answer {
+    // No feed has longer intervals than an hour.
+    let hour = SignedDuration::from_hours(1);
+    let want = if moment > clock::wall() {
+        Want::Forecast
+    } else {
+        let from = moment.checked_sub(hour).unwrap_or(moment);
+        Want::Range { from, to: moment.checked_add(hour).unwrap_or(moment) }
+    };
+    answer_of(settings, zone, want, Some(moment), environment).await
+}
+
+async fn answer_of(
+    settings: &GridSettings,
+    zone: Option<&str>,
+    want: Want,
+    moment: Option<Timestamp>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Answer {
     let now = clock::wall();
     let mut failures = Vec::new();
-    let feeds = zone.map(|zone| settings.feeds(zone)).unwrap_or_default();
+    let feeds = zone.map(|zone| settings.feeds_of(zone, settings.signal)).unwrap_or_default();
     for feed in &feeds {
         let ask = Ask { zone: zone.unwrap_or_default().to_owned(), want, now };
-        match usable(feed, &ask, settings, environment).await {
+        let facts = usable(feed, &ask, settings, environment).await;
+        match facts.and_then(|facts| holding(facts, moment)) {
             Ok(facts) => {
                 let attribution = feed.attribution(&facts);
                 return Answer { facts, attribution, failures, note: None };
@@ -114,11 +165,17 @@ pub async fn answer(
         }
     }
     let hint = match zone {
-        Some(zone) if feeds.is_empty() => key_hint(zone),
+        Some(_) if feeds.is_empty() && settings.signal == Signal::Marginal => {
+            "no feed of the chain says marginal figures (docs/grid.md)".to_owned()
+        }
+        Some(zone) if feeds.is_empty() && settings.every_feed(zone).is_empty() => key_hint(zone),
+        Some(_) if feeds.is_empty() => {
+            "no feed of the chain says average figures; `grid.signal` is the other".to_owned()
+        }
         Some(_) => "no feed answers".to_owned(),
         None => "no zone is set; set `--zone`, or `carbon.zone` in the config".to_owned(),
     };
-    if want == Want::Forecast {
+    if want == Want::Forecast || settings.signal == Signal::Marginal {
         let note = Some(hint);
         return Answer { facts: Vec::new(), attribution: String::new(), failures, note };
     }
@@ -126,6 +183,17 @@ pub async fn answer(
     let note = chosen.warning.unwrap_or(format!("{hint}: the table's yearly mean is shown"));
     let attribution = table_attribution(&chosen.fact);
     Answer { facts: vec![chosen.fact], attribution, failures, note: Some(note) }
+}
+
+/// The facts that hold a moment, if one is asked for.
+fn holding(
+    mut facts: Vec<IntensityFact>,
+    moment: Option<Timestamp>,
+) -> Result<Vec<IntensityFact>, FeedError> {
+    if let Some(moment) = moment {
+        facts.retain(|fact| fact.from <= moment && moment < fact.to);
+    }
+    if facts.is_empty() { Err(FeedError::Nothing) } else { Ok(facts) }
 }
 
 /// A feed's facts, as far as they are fit for what was asked.
@@ -221,9 +289,9 @@ async fn ask_parts(
     let mut facts: Vec<IntensityFact> = Vec::new();
     for want in parts(ask.want, feed.provider.longest) {
         let ask = Ask { want, ..ask.clone() };
-        let fetched = match feeds::request(feed, &ask)? {
-            Request::File(path) => read_file(&path)?,
-            Request::Http { url, token_header } => {
+        let (fetched, secret) = match feeds::request(feed, &ask)? {
+            Request::File(path) => (read_file(&path)?, None),
+            Request::Http { url, key } => {
                 let fetcher = match &mut *fetcher {
                     Some(fetcher) => fetcher,
                     none => {
@@ -231,17 +299,19 @@ async fn ask_parts(
                         none.insert(new.with_kept(kept.take()))
                     }
                 };
-                let secret = match &feed.token {
-                    Some(source) => Some(source.read(environment).map_err(FeedError::Secret)?),
-                    None => None,
-                };
-                fetcher.get(&url, token_header.as_deref().zip(secret.as_ref())).await?
+                fetcher.get_for(feed, &url, &key, environment).await?
             }
         };
         match feeds::facts(feed, &ask, &fetched.body) {
             // One part may be empty, as today's last hours are.
             Err(FeedError::Nothing) => {}
-            part => facts.extend(part?),
+            Err(error) => {
+                return Err(match &secret {
+                    Some(secret) => error.without(secret),
+                    None => error,
+                });
+            }
+            Ok(part) => facts.extend(part),
         }
     }
     facts.sort_by_key(|fact| fact.from);

@@ -3,8 +3,8 @@
 //!
 //! TLS is verified, always; no redirect to another host is followed; an answer has
 //! a time limit and a size limit that is counted as it arrives; what a server says
-//! is cut and stripped before anybody sees it; a key goes into one header and into
-//! nothing else. Errors name no address: it may be a private one.
+//! is cut and stripped before anybody sees it; a key goes where its feed takes it and
+//! nowhere else. Errors name no address: it may be a private one, or hold a key.
 
 use std::error::Error as _;
 use std::fmt;
@@ -16,11 +16,12 @@ use reqwest::header::{
     ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, RETRY_AFTER,
 };
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Certificate, Client, Proxy, Response, StatusCode, Url};
+use reqwest::{Certificate, Client, Proxy, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
 use super::feeds::FeedError;
 use super::secret::Secret;
+use super::session::{Login, Session};
 use crate::clock;
 
 /// Most bytes of a server's words that are shown.
@@ -33,6 +34,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 const MOST_KEPT: usize = 128 * 1_024;
 /// Redirects within one host that are followed.
 const MOST_REDIRECTS: usize = 3;
+/// What a feed may answer with.
+const ACCEPTED: &str = "application/json, application/xml;q=0.5";
 
 /// How long and how large an answer may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,16 +68,46 @@ pub struct Network {
 }
 
 /// A client for one feed. It keeps the last answer that had an `ETag`, so that
-/// asking again for the same costs the server nothing.
+/// asking again for the same costs the server nothing, and the token of a login.
 pub struct Fetcher {
     client: Client,
     limits: Limits,
-    kept: Option<Kept>,
+    pub(super) kept: Kept,
 }
 
-/// The last answer that had an `ETag`.
-#[derive(Debug)]
+/// What a client leaves to a later one of the same feed: the last answer that had an
+/// `ETag`, and the token of a login.
+#[derive(Default)]
 pub struct Kept {
+    answer: Option<Tagged>,
+    pub(super) session: Option<Session>,
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The address may hold a key.
+        f.write_str("what was kept of an answer")
+    }
+}
+
+/// A key, and where it goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Key<'a> {
+    /// Into the header of that name.
+    Header(&'a str, &'a Secret),
+    /// Into the parameter of the address of that name.
+    Parameter(&'a str, &'a Secret),
+    /// It is the password of a login.
+    Login(Login<'a>),
+}
+
+/// A request's answer before its body, and what was kept of the one before.
+pub(super) struct Exchange {
+    pub(super) response: Response,
+    kept: Option<Tagged>,
+}
+
+struct Tagged {
     url: Url,
     tag: HeaderValue,
     body: Vec<u8>,
@@ -118,56 +151,89 @@ impl Fetcher {
             };
             let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
             let certificates =
-                Certificate::from_pem_bundle(&pem).map_err(|error| failed(deepest(error, None)))?;
+                Certificate::from_pem_bundle(&pem).map_err(|error| failed(deepest(error, &[])))?;
             if certificates.is_empty() {
                 return Err(failed("there is none".into()));
             }
             builder = builder.tls_certs_merge(certificates);
         }
-        let client = builder.build().map_err(|error| FeedError::Transport(deepest(error, None)))?;
-        Ok(Fetcher { client, limits, kept: None })
+        let client = builder.build().map_err(|error| FeedError::Transport(deepest(error, &[])))?;
+        Ok(Fetcher { client, limits, kept: Kept::default() })
     }
 
     /// The same with what an earlier client kept.
     pub fn with_kept(self, kept: Option<Kept>) -> Fetcher {
-        Fetcher { kept, ..self }
+        Fetcher { kept: kept.unwrap_or_default(), ..self }
     }
 
-    /// What a later client may go on with: a client itself is too large to be kept.
+    /// What a later client may go on with; `None`: nothing.
     pub fn into_kept(self) -> Option<Kept> {
-        self.kept
+        let kept = self.kept;
+        (kept.answer.is_some() || kept.session.is_some()).then_some(kept)
     }
 
-    /// The document at an address; the secret goes into the header of that name.
+    /// The document at an address, with a key.
     ///
     /// # Errors
     /// Whatever is wrong with the connection or the answer.
-    pub async fn get(
+    pub async fn get(&mut self, url: &Url, key: Option<Key<'_>>) -> Result<Fetched, FeedError> {
+        match key {
+            None => self.fetch(url, |request| request, &[]).await,
+            Some(Key::Header(name, secret)) => {
+                let value = hidden(secret.expose())?;
+                self.fetch(url, |request| request.header(name, value), &[secret]).await
+            }
+            Some(Key::Parameter(name, secret)) => {
+                let mut url = url.clone();
+                url.query_pairs_mut().append_pair(name, secret.expose());
+                self.fetch(&url, |request| request, &[secret]).await
+            }
+            Some(Key::Login(login)) => self.with_session(url, login).await,
+        }
+    }
+
+    async fn fetch(
         &mut self,
         url: &Url,
-        token: Option<(&str, &Secret)>,
+        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
+        secrets: &[&Secret],
     ) -> Result<Fetched, FeedError> {
-        let secret = token.map(|(_, secret)| secret);
-        let mut request = self.client.get(url.clone()).header(ACCEPT, "application/json");
-        if let Some((name, secret)) = token {
-            let mut value = HeaderValue::from_str(secret.expose())
-                .map_err(|_| FeedError::Secret("the secret does not fit into a header".into()))?;
-            value.set_sensitive(true);
-            request = request.header(name, value);
-        }
-        let kept = self.kept.take_if(|kept| kept.url == *url);
+        let exchange = self.send(url, with, secrets).await?;
+        self.receive(url, exchange, secrets).await
+    }
+
+    /// Asks, with what `with` adds; `secrets` are not repeated in errors.
+    pub(super) async fn send(
+        &mut self,
+        url: &Url,
+        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
+        secrets: &[&Secret],
+    ) -> Result<Exchange, FeedError> {
+        let mut request = with(self.client.get(url.clone()).header(ACCEPT, ACCEPTED));
+        let kept = self.kept.answer.take_if(|kept| kept.url == *url);
         if let Some(kept) = &kept {
             request = request.header(IF_NONE_MATCH, kept.tag.clone());
         }
-        let response = request.send().await.map_err(|error| failure(error, secret))?;
+        let response = request.send().await.map_err(|error| failure(error, secrets))?;
+        Ok(Exchange { response, kept })
+    }
+
+    /// The answer's body, or what its server said instead.
+    pub(super) async fn receive(
+        &mut self,
+        url: &Url,
+        exchange: Exchange,
+        secrets: &[&Secret],
+    ) -> Result<Fetched, FeedError> {
+        let Exchange { response, kept } = exchange;
         match (response.status(), kept) {
             (StatusCode::NOT_MODIFIED, Some(kept)) => {
                 let body = kept.body.clone();
-                self.kept = Some(kept);
+                self.kept.answer = Some(kept);
                 Ok(Fetched { body, at: clock::wall() })
             }
-            (StatusCode::OK, _) => self.answer(url, response, secret).await,
-            _ => Err(refusal(response, secret).await),
+            (StatusCode::OK, _) => self.answer(url, response, secrets).await,
+            _ => Err(refusal(response, secrets).await),
         }
     }
 
@@ -175,23 +241,29 @@ impl Fetcher {
         &mut self,
         url: &Url,
         response: Response,
-        secret: Option<&Secret>,
+        secrets: &[&Secret],
     ) -> Result<Fetched, FeedError> {
         let headers = response.headers();
-        if let Some(kind) = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok())
-            && !kind.contains("json")
-            && !kind.starts_with("text/plain")
-        {
-            let kind = words_of(kind, secret);
-            return Err(FeedError::NotUnderstood(format!("it is {kind}, not JSON")));
+        if !is_a(headers, "json") && !is_a(headers, "/xml") && !is_a(headers, "text/plain") {
+            let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+            let kind = words_of(kind.unwrap_or("something"), secrets);
+            return Err(FeedError::NotUnderstood(format!("it is {kind}, not JSON or XML")));
         }
         let tag = headers.get(ETAG).cloned();
-        let body = read(response, self.limits.body, secret).await?;
+        let body = read(response, self.limits.body, secrets).await?;
         if let Some(tag) = tag.filter(|_| body.len() <= MOST_KEPT) {
-            self.kept = Some(Kept { url: url.clone(), tag, body: body.clone() });
+            self.kept.answer = Some(Tagged { url: url.clone(), tag, body: body.clone() });
         }
         Ok(Fetched { body, at: clock::wall() })
     }
+}
+
+/// A header's value that no log shows.
+fn hidden(text: &str) -> Result<HeaderValue, FeedError> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| FeedError::Secret("the secret does not fit into a header".into()))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// Whether an address is of this machine itself, by its own words: a name is not
@@ -222,10 +294,10 @@ pub fn clean(text: &str) -> String {
 async fn read(
     mut response: Response,
     most: usize,
-    secret: Option<&Secret>,
+    secrets: &[&Secret],
 ) -> Result<Vec<u8>, FeedError> {
     let mut body = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(|error| failure(error, secret))? {
+    while let Some(part) = response.chunk().await.map_err(|error| failure(error, secrets))? {
         if body.len() + part.len() > most {
             return Err(FeedError::TooLarge(most));
         }
@@ -235,29 +307,46 @@ async fn read(
 }
 
 /// What a server said when it did not answer.
-async fn refusal(response: Response, secret: Option<&Secret>) -> FeedError {
+async fn refusal(response: Response, secrets: &[&Secret]) -> FeedError {
     let status = response.status();
     let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let wait = wait.and_then(|text| retry_after(text, clock::wall()));
     let is_json = is_json(response.headers());
-    let body = read(response, MOST_REFUSAL, secret).await.unwrap_or_default();
+    let (is_xml, is_text) =
+        (is_a(response.headers(), "/xml"), is_a(response.headers(), "text/plain"));
+    let body = read(response, MOST_REFUSAL, secrets).await.unwrap_or_default();
     let document: Option<Value> = is_json.then(|| serde_json::from_slice(&body).ok()).flatten();
-    let said = document.as_ref().and_then(own_words).or(status.canonical_reason());
+    let said = match &document {
+        Some(document) => own_words(document).map(str::to_owned),
+        None if is_xml => xml_words(&body),
+        None if is_text => std::str::from_utf8(&body).ok().map(str::to_owned),
+        None => None,
+    };
+    let said = said.or_else(|| status.canonical_reason().map(str::to_owned));
     // Opendatasoft says in its body when the quota begins anew.
     let reset = document.as_ref().and_then(|document| document.get("reset_time")?.as_str());
     let reset = reset.and_then(|text| wait_until(text.parse().ok()?, clock::wall()));
     FeedError::Refused {
         status: status.as_u16(),
-        words: words_of(said.unwrap_or_default(), secret),
+        words: words_of(&said.unwrap_or_default(), secrets),
         retry_after: wait.or(reset),
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .is_some_and(|kind| kind.contains("json"))
+/// Whether a document is one of JSON by its own word.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    headers.contains_key(CONTENT_TYPE) && is_a(headers, "json")
+}
+
+/// Whether a document is of a type, or of none at all.
+fn is_a(headers: &HeaderMap, kind: &str) -> bool {
+    headers.get(CONTENT_TYPE).is_none_or(|own| own.to_str().is_ok_and(|own| own.contains(kind)))
+}
+
+/// The words of an acknowledgement of ENTSO-E.
+fn xml_words(body: &[u8]) -> Option<String> {
+    let root = super::xml::parse(body).ok()?;
+    Some(root.child("Reason")?.text_of("text")?.to_owned())
 }
 
 /// The words of an error document, wherever feeds are known to put them.
@@ -304,9 +393,9 @@ impl fmt::Display for NotFollowed {
 
 impl std::error::Error for NotFollowed {}
 
-fn failure(error: reqwest::Error, secret: Option<&Secret>) -> FeedError {
+fn failure(error: reqwest::Error, secrets: &[&Secret]) -> FeedError {
     if error.is_redirect() {
-        return FeedError::Redirected(deepest(error, secret));
+        return FeedError::Redirected(deepest(error, secrets));
     }
     let stage = match (error.is_timeout(), error.is_connect(), error.is_body() || error.is_decode())
     {
@@ -316,11 +405,11 @@ fn failure(error: reqwest::Error, secret: Option<&Secret>) -> FeedError {
         (_, _, true) => "the answer broke off",
         _ => "no answer",
     };
-    FeedError::Transport(format!("{stage}: {}", deepest(error, secret)))
+    FeedError::Transport(format!("{stage}: {}", deepest(error, secrets)))
 }
 
 /// The cause behind an error, which is what tells something.
-fn deepest(error: reqwest::Error, secret: Option<&Secret>) -> String {
+fn deepest(error: reqwest::Error, secrets: &[&Secret]) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut source = error.source();
@@ -328,14 +417,15 @@ fn deepest(error: reqwest::Error, secret: Option<&Secret>) -> String {
         text = cause.to_string();
         source = cause.source();
     }
-    words_of(&text, secret)
+    words_of(&text, secrets)
 }
 
-fn words_of(text: &str, secret: Option<&Secret>) -> String {
-    match secret {
-        Some(secret) => clean(&secret.removed_from(text)),
-        None => clean(text),
+fn words_of(text: &str, secrets: &[&Secret]) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets {
+        text = secret.removed_from(&text);
     }
+    clean(&text)
 }
 
 #[cfg(test)]

@@ -8,16 +8,21 @@
 //! as the world's.
 
 pub mod chain;
+pub mod cloud;
 pub mod facts;
 pub mod feeds;
 pub mod http;
 pub mod live;
+pub mod place;
+pub mod plausible;
 pub mod poller;
 pub mod pue;
 pub mod schedule;
 pub mod secret;
+pub mod session;
 pub mod table;
 pub mod window;
+pub mod xml;
 
 use jiff::Timestamp;
 

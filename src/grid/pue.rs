@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::chain::read_file;
 use super::feeds::FeedError;
-use super::http::{Fetcher, Limits, Network};
+use super::http::{Fetcher, Key, Limits, Network};
 use super::secret::SecretSource;
 use crate::carbon::pue::{Live, reading};
 use crate::clock;
@@ -123,8 +123,8 @@ impl Meter {
                 };
                 let secret = token.as_ref().map(|source| source.read(&|_| None)).transpose();
                 let secret = secret.map_err(FeedError::Secret)?;
-                let token = secret.as_ref().map(|secret| ("authorization", secret));
-                fetcher.get(url, token).await?.body
+                let key = secret.as_ref().map(|secret| Key::Header("authorization", secret));
+                fetcher.get(url, key).await?.body
             }
         };
         parse(&body, &self.pointer)

@@ -226,14 +226,6 @@ pub fn settle_pause(brought: bool, before: Option<SignedDuration>, chance: f64) 
     signed(magnitude(pause).mul_f64(0.9 + chance * 0.2))
 }
 
-/// Whether a figure is so far from the one before it that a second answer has to
-/// agree before it is believed: more than five times as much, or as little, and by
-/// more than 300 g/kWh.
-pub fn jumps(before: f64, after: f64) -> bool {
-    let (least, most) = (before.min(after), before.max(after));
-    most > 5.0 * least && most - least > 300.0
-}
-
 /// A moment and so much later; the end of time where there is none.
 pub fn later(moment: Timestamp, time: SignedDuration) -> Timestamp {
     moment.checked_add(time).unwrap_or(Timestamp::MAX)

@@ -2,132 +2,13 @@
 //! `aimeter grid check` and `aimeter intensity`, the real binary against the
 //! replay server.
 
-use std::os::unix::fs::PermissionsExt;
-use std::process::Output;
-
 use aimeter::clock;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use crate::case::{Case, json, text};
 use crate::replay::{Replay, Reply};
-
-/// A folder with a configuration, and how the binary is called with it.
-struct Case {
-    folder: tempfile::TempDir,
-    mode: u32,
-}
-
-impl Case {
-    fn new(config: &str) -> Case {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("aimeter.toml"), config).unwrap();
-        Case { folder, mode: 0o600 }
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.run_with(&[], arguments)
-    }
-
-    fn run_with(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Output {
-        let config = self.folder.path().join("aimeter.toml");
-        std::fs::set_permissions(&config, std::fs::Permissions::from_mode(self.mode)).unwrap();
-        assert_cmd::Command::cargo_bin("aimeter")
-            .unwrap()
-            .env_clear()
-            .env("GRID_KEY", "s3cr3t")
-            .envs(environment.iter().copied())
-            .arg("--config")
-            .arg(config)
-            .args(arguments)
-            .output()
-            .unwrap()
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
-}
-
-/// The start of the half hour of now, so many half hours on.
-fn half_hour(later: i64) -> Timestamp {
-    let now = clock::wall().as_second();
-    Timestamp::from_second(now - now.rem_euclid(1_800) + later * 1_800).unwrap()
-}
-
-/// Every feed on one server, with documents about the half hour in which it started.
-fn world() -> impl Fn(&str) -> Reply + Send + Sync + 'static {
-    world_at(half_hour(0))
-}
-
-/// The same about the half hour that starts then.
-fn world_at(start: Timestamp) -> impl Fn(&str) -> Reply + Send + Sync + 'static {
-    move |head| answer(head, start)
-}
-
-fn answer(head: &str, start: Timestamp) -> Reply {
-    let path = head.split(' ').nth(1).unwrap();
-    if path.starts_with("/uk/intensity/") {
-        let slots: Vec<String> = (-4..4).map(|later| slot(start, later)).collect();
-        return Reply::json(format!(r#"{{"data":[{}]}}"#, slots.join(",")));
-    }
-    if path.starts_with("/uk/intensity") {
-        return Reply::json(format!(r#"{{"data":[{}]}}"#, slot(start, 0)));
-    }
-    if path.starts_with("/charts/co2eq?country=fr") {
-        let seconds = start.as_second();
-        return Reply::json(format!(
-            r#"{{"unix_seconds":[{},{}],"co2eq":[21.5,null],"co2eq_forecast":[null,23.0]}}"#,
-            seconds - 1_800,
-            seconds
-        ));
-    }
-    if path.starts_with("/rte/catalog/") {
-        return Reply::json(format!(r#"{{"results":[{{"taux_co2":13,"date_heure":"{start}"}}]}}"#));
-    }
-    if path.starts_with("/energinet/dataset/CO2Emis?") {
-        let utc = start.strftime("%Y-%m-%dT%H:%M:%S");
-        return Reply::json(format!(
-            r#"{{"records":[{{"Minutes5UTC":"{utc}","PriceArea":"DK1","CO2Emission":160.0}}]}}"#
-        ));
-    }
-    if path.starts_with("/maps/carbon-intensity/latest?zone=FR&") {
-        if !head.to_lowercase().contains("\r\nauth-token: s3cr3t\r\n") {
-            return Reply::refusal(401, &[], r#"{"error":"Invalid auth-token"}"#);
-        }
-        return Reply::json(format!(
-            r#"{{"zone":"FR","carbonIntensity":31,"datetime":"{start}","isEstimated":true}}"#
-        ));
-    }
-    if path == "/own" {
-        return Reply::json(r#"{"now":{"value":100.0}}"#);
-    }
-    Reply::refusal(404, &[], r#"{"error":"no such thing"}"#)
-}
-
-/// So many half hours after the start; measured, if before it.
-fn slot(start: Timestamp, later: i64) -> String {
-    let at = |later: i64| start + SignedDuration::from_mins(later * 30);
-    let (from, to) = (at(later), at(later + 1));
-    let actual = if later < 0 { format!("{}", 200 + later) } else { "null".into() };
-    format!(r#"{{"from":"{from}","to":"{to}","intensity":{{"forecast":164,"actual":{actual}}}}}"#)
-}
-
-fn config(replay: &Replay, feeds: &[String]) -> String {
-    let ca = replay.ca();
-    format!("[grid]\nca = \"{}\"\n{}", ca.display(), feeds.concat())
-}
-
-fn entry(feed: &str, url: &str, more: &str) -> String {
-    format!("[[grid.feeds]]\nfeed = \"{feed}\"\nurl = \"{url}\"\n{more}\n")
-}
-
-fn uk(replay: &Replay) -> String {
-    entry("uk-carbon-intensity", replay.url("/uk").as_str(), "")
-}
+use crate::world::{config, entry, half_hour, uk, world, world_at};
 
 #[test]
 fn grid_check_asks_every_feed_once_and_says_what_works() {
@@ -169,8 +50,8 @@ fn grid_check_asks_every_feed_once_and_says_what_works() {
         .map(|line| {
             let mut words: Vec<&str> = line.split_whitespace().collect();
             // The age depends on the minute in which the test runs.
-            if words[1] == "yes" && words[0] != "table" {
-                words.drain(3..5);
+            if words[2] == "yes" && words[0] != "table" {
+                words.drain(4..6);
             }
             words.join(" ")
         })
@@ -178,14 +59,14 @@ fn grid_check_asks_every_feed_once_and_says_what_works() {
     assert_eq!(
         rows,
         [
-            "rte yes 13 average, direct measured, may still change",
-            "energy-charts yes 23 average, lifecycle forecast",
-            "energinet:DK1 no - - - it does not cover FR, only DK",
-            "electricity-maps yes 31 average, lifecycle estimated by the provider",
-            "json yes 45.359 average, lifecycle estimated by the provider",
-            "file yes 55 average, lifecycle estimated by the provider",
-            "uk-carbon-intensity no - - - it does not cover FR, only GB",
-            "table yes 44.2 - average, lifecycle yearly mean, not live",
+            "rte FR yes 13 average, direct measured, may still change",
+            "energy-charts FR yes 23 average, lifecycle forecast",
+            "energinet:DK1 FR no - - - it does not cover FR, only DK",
+            "electricity-maps FR yes 31 average, lifecycle estimated by the provider",
+            "json FR yes 45.359 average, lifecycle estimated by the provider",
+            "file FR yes 55 average, lifecycle estimated by the provider",
+            "uk-carbon-intensity FR no - - - it does not cover FR, only GB",
+            "table FR yes 44.2 - average, lifecycle yearly mean, not live",
         ]
     );
     assert!(shown.contains("\njson: our roof\n"), "{shown}");

@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use aimeter::grid::feeds::{
-    Ask, Boundary, Feed, FeedError, Provider, Want, electricity_maps, energinet, energy_charts,
-    facts, rte, uk,
+    Ask, Boundary, Feed, FeedError, Provider, Want, eia, electricity_maps, energinet,
+    energy_charts, entsoe, facts, rte, uk, watttime,
 };
 use aimeter::grid::secret::SecretSource;
 use aimeter::ledger::IntensityFact;
@@ -25,8 +25,11 @@ pub fn time(text: &str) -> Timestamp {
 pub fn feed(provider: &'static Provider, place: Option<&str>) -> Feed {
     let mut feed = Feed::of(provider);
     feed.place = place.map(str::to_owned);
-    if provider.name == "electricity-maps" {
+    if ["electricity-maps", "watttime", "entsoe", "eia"].contains(&provider.name) {
         feed.token = Some(SecretSource::Environment("KEY".into()));
+    }
+    if provider.name == "watttime" {
+        feed.user = Some("me".into());
     }
     feed
 }
@@ -62,6 +65,7 @@ impl Fixture {
 pub fn fixtures() -> Vec<Fixture> {
     let fixture = |file, feed, zone, want, now| Fixture { file, feed, ask: ask(zone, want, now) };
     let em = |place| feed(&electricity_maps::PROVIDER, place);
+    let watt = || feed(&watttime::PROVIDER, Some("CAISO_NORTH"));
     vec![
         fixture(
             "uk_intensity.json",
@@ -158,5 +162,29 @@ pub fn fixtures() -> Vec<Fixture> {
             "2024-01-01T00:00Z",
         ),
         fixture("em_forecast_ie.json", em(None), "IE", Want::Forecast, "2026-05-08T20:55Z"),
+        fixture("wt_forecast.json", watt(), "US-CA", Want::Now, "2022-07-15T00:01Z"),
+        fixture("wt_forecast.json", watt(), "US-CA", Want::Forecast, "2022-07-15T00:01Z"),
+        fixture("wt_historical.json", watt(), "US-CA", whole(), "2022-07-15T00:20Z"),
+        fixture(
+            "entsoe_a75_be.xml",
+            feed(&entsoe::PROVIDER, None),
+            "BE",
+            whole(),
+            "2024-01-02T01:30Z",
+        ),
+        fixture(
+            "entsoe_a75_se4_a03.xml",
+            feed(&entsoe::PROVIDER, Some("10Y1001A1001A47J")),
+            "SE",
+            whole(),
+            "2025-10-25T00:00Z",
+        ),
+        fixture(
+            "eia_fuel_type_bpat.json",
+            feed(&eia::PROVIDER, Some("BPAT")),
+            "US-OR",
+            whole(),
+            "2022-11-01T12:00Z",
+        ),
     ]
 }

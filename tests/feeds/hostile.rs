@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use aimeter::grid::feeds::{FeedError, Want, facts, uk};
-use aimeter::grid::http::{Fetched, Fetcher, Limits, Network};
+use aimeter::grid::http::{Fetched, Fetcher, Key, Limits, Network};
 use aimeter::grid::secret::Secret;
 
 use crate::fixtures::{ask, body, feed};
@@ -23,7 +23,7 @@ fn block<T>(work: impl Future<Output = T>) -> T {
 fn get(replay: &Replay, limits: Limits, token: Option<&Secret>) -> Result<Fetched, FeedError> {
     let url = replay.url("/intensity");
     let mut fetcher = Fetcher::new(&url, &network(replay), limits)?;
-    block(fetcher.get(&url, token.map(|secret| ("auth-token", secret))))
+    block(fetcher.get(&url, token.map(|secret| Key::Header("auth-token", secret))))
 }
 
 fn fails(replay: &Replay) -> FeedError {
@@ -107,7 +107,7 @@ fn another_content_type_is_not_read() {
         let html = "Content-Type: text/html; charset=utf-8".to_owned();
         Reply::Whole(200, vec![html], body("uk_intensity.json"))
     });
-    let what = "it is text/html; charset=utf-8, not JSON";
+    let what = "it is text/html; charset=utf-8, not JSON or XML";
     assert_eq!(fails(&replay), FeedError::NotUnderstood(what.into()));
 }
 
@@ -140,6 +140,45 @@ fn a_refusal_is_told_in_the_feeds_words_with_its_wait() {
         let replay = Replay::tls(move |_| Reply::refusal(status, &[], body(file)));
         assert_eq!(refused(replay), said(status, words, None));
     }
+    let invalid =
+        "An invalid api_key was supplied. Get one at https://www.eia.gov/opendata/register.php";
+    for (file, status, words) in [
+        ("eia_400.json", 400, "Error getting data."),
+        ("eia_403_invalid.json", 403, invalid),
+        (
+            "eia_403_missing.json",
+            403,
+            "No api_key was supplied. Please register for one at https://www.eia.gov/opendata/register.php",
+        ),
+        (
+            "eia_429.json",
+            429,
+            "You have exceeded your rate limit. Try again later or contact us at https://api.data.gov:443/contact/ for assistance",
+        ),
+        (
+            "wt_403_scope.json",
+            403,
+            "Invalid scope. You do not have sufficient access to this resource. Please contact WattTime for access. All users are allowed free access to CAISO_NORTH.",
+        ),
+        (
+            "wt_404_no_coverage.json",
+            404,
+            "No coverage available for these coordinates and signal_type",
+        ),
+    ] {
+        let replay = Replay::tls(move |_| Reply::refusal(status, &[], body(file)));
+        assert_eq!(refused(replay), said(status, words, None));
+    }
+    let of_kind = |status: u16, kind: &'static str, file: &'static str| {
+        let kind = vec![format!("Content-Type: {kind}")];
+        Replay::tls(move |_| Reply::Whole(status, kind.clone(), body(file)))
+    };
+    let token = "Unauthorized. Missing or invalid security token";
+    assert_eq!(refused(of_kind(401, "text/xml", "entsoe_401.xml")), said(401, token, None));
+    let busy = "Max allowed requests per minute from each unique IP is max up to 400 only";
+    assert_eq!(refused(of_kind(429, "text/plain", "entsoe_429.txt")), said(429, busy, None));
+    let nginx = of_kind(403, "text/html", "wt_403_expired.html");
+    assert_eq!(refused(nginx), said(403, "Forbidden", None));
     let page = "<html>\x1b[2J</html>";
     let html = Replay::tls(move |_| Reply::Whole(502, Vec::new(), page.into()));
     assert_eq!(refused(html), said(502, "Bad Gateway", None));

@@ -62,7 +62,9 @@ fn an_answer_that_ends_early_is_an_error() {
 #[test]
 fn no_value_ever_comes_from_null() {
     let mut nulled = 0;
-    for fixture in fixtures() {
+    // (What is computed from numbers has a test of its own beside its oracle.)
+    for fixture in fixtures().into_iter().filter(|fixture| !fixture.file.ends_with(".xml")) {
+        let usual = fixture.facts().unwrap();
         let document: Value = serde_json::from_slice(&body(fixture.file)).unwrap();
         for place in 0..numbers(&document).len() {
             let mut changed = document.clone();
@@ -75,7 +77,9 @@ fn no_value_ever_comes_from_null() {
             sound(&fixture, &found);
             for fact in found {
                 let grams = fact.intensity.grams_per_kwh();
-                assert!(left.contains(&grams), "{}: {grams} from nowhere", fixture.file);
+                // Also converted or computed, it is what it was with the number there.
+                let as_before = usual.contains(&fact);
+                assert!(left.contains(&grams) || as_before, "{}: {grams}", fixture.file);
             }
         }
     }

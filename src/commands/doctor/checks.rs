@@ -261,12 +261,12 @@ fn intensity(options: &Options, say: &mut dyn FnMut(Finding)) {
     if feeds.is_empty() {
         say(finding(Severity::Note, format!("{}: the yearly mean is used", chain::key_hint(zone))));
     }
-    let rows = grid::wait_for(grid::ask_all(&feeds, zone, options)).unwrap_or_default();
+    let rows = grid::wait_for(grid::ask_all(&feeds, options)).unwrap_or_default();
     for row in rows {
         say(match &row.outcome {
             Ok(fact) => finding(
                 Severity::Ok,
-                format!("{}: {} g/kWh in {zone}", row.feed, fact.intensity.grams_per_kwh()),
+                format!("{}: {} g/kWh in {}", row.feed, fact.intensity.grams_per_kwh(), row.zone),
             ),
             Err(error) => finding(Severity::Warning, format!("{}: {error}", row.feed))
                 .with("aimeter grid check; the next feed, else the yearly mean, is used meanwhile"),

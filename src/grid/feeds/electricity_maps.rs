@@ -10,7 +10,10 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::{Ask, Boundary, Feed, FeedError, Figure, Figures, Provider, Request, Want};
+use super::{
+    Ask, Boundary, Coordinates, Feed, FeedError, Figure, Figures, KeyUse, Locate, Provider,
+    Request, Signal, Want,
+};
 use crate::ledger::IntensityKind;
 
 /// The feed.
@@ -18,11 +21,14 @@ pub const PROVIDER: Provider = Provider {
     name: "electricity-maps",
     address: Some("https://api.electricitymaps.com/v4"),
     attribution: "Electricity Maps (electricitymaps.com)",
+    signal: Signal::Average,
     boundary: Boundary::Lifecycle,
+    both_boundaries: true,
     // By the hour, 10 days are allowed.
     longest: SignedDuration::from_hours(9 * 24),
     request,
     parse,
+    locate: Some(Locate { request: where_is, parse: place_of }),
 };
 
 #[derive(Deserialize)]
@@ -75,23 +81,33 @@ fn request(feed: &Feed, ask: &Ask) -> Result<Request, FeedError> {
     };
     let query: Vec<(&str, &str)> =
         query.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let request = feed.address(&format!("/carbon-intensity/{path}"), &query)?;
-    Ok(match request {
-        Request::Http { url, .. } => {
-            Request::Http { url, token_header: Some("auth-token".to_owned()) }
-        }
-        file => file,
-    })
+    feed.address_with(&format!("/carbon-intensity/{path}"), &query, key())
+}
+
+fn key() -> KeyUse {
+    KeyUse::Header("auth-token".to_owned())
+}
+
+/// The latest figure of some coordinates names the zone that they are in. Without
+/// `disableCallerLookup` a place that is not covered would be the caller's own.
+fn where_is(feed: &Feed, place: Coordinates) -> Result<Request, FeedError> {
+    let (latitude, longitude) = place.degrees();
+    let query = [("lat", &*latitude), ("lon", &*longitude), ("disableCallerLookup", "true")];
+    feed.address_with("/carbon-intensity/latest", &query, key())
+}
+
+fn place_of(body: &[u8]) -> Result<String, FeedError> {
+    super::decode::<Row>(body)?.zone.ok_or(FeedError::Nothing)
 }
 
 fn parse(feed: &Feed, ask: &Ask, body: &[u8]) -> Figures {
     if ask.want == Want::Now {
         let row: Row = super::decode(body)?;
-        same(place(feed, ask), row.zone.as_deref().unwrap_or_default())?;
+        super::same(place(feed, ask), row.zone.as_deref().unwrap_or_default())?;
         return Ok(figure(feed, ask, &row, None, None)?.into_iter().collect());
     }
     let rows: Rows = super::decode(body)?;
-    same(place(feed, ask), &rows.zone)?;
+    super::same(place(feed, ask), &rows.zone)?;
     let list = match ask.want {
         Want::Forecast => rows.forecast,
         _ => rows.data,
@@ -100,15 +116,6 @@ fn parse(feed: &Feed, ask: &Ask, body: &[u8]) -> Figures {
     let step = rows.temporal_granularity.as_deref();
     let list = list.ok_or(FeedError::Nothing)?;
     list.iter().filter_map(|row| figure(feed, ask, row, updated, step).transpose()).collect()
-}
-
-/// Refuses an answer for another place or boundary than was asked for.
-fn same(asked: &str, answered: &str) -> Result<(), FeedError> {
-    if asked.eq_ignore_ascii_case(answered) {
-        return Ok(());
-    }
-    let answered = super::super::http::clean(answered);
-    Err(FeedError::Other { asked: asked.to_owned(), answered })
 }
 
 fn figure(
@@ -120,10 +127,10 @@ fn figure(
 ) -> Result<Option<Figure>, FeedError> {
     let Some(grams) = row.carbon_intensity else { return Ok(None) };
     if let Some(zone) = &row.zone {
-        same(place(feed, ask), zone)?;
+        super::same(place(feed, ask), zone)?;
     }
     if let Some(boundary) = &row.emission_factor_type {
-        same(feed.boundary.as_str(), boundary)?;
+        super::same(feed.boundary.as_str(), boundary)?;
     }
     let from = super::moment(&row.datetime)?;
     let to = super::after(from, step_of(row.temporal_granularity.as_deref().or(step))?)?;

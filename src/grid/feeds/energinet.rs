@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::{Ask, Boundary, Feed, FeedError, Figure, Figures, Provider, Request, Want};
+use super::{Ask, Boundary, Feed, FeedError, Figure, Figures, Provider, Request, Signal, Want};
 use crate::ledger::IntensityKind;
 
 /// The feed.
@@ -20,10 +20,13 @@ pub const PROVIDER: Provider = Provider {
     name: "energinet",
     address: Some("https://api.energidataservice.dk"),
     attribution: "Source: Energinet (www.energidataservice.dk), CC BY 4.0",
+    signal: Signal::Average,
     boundary: Boundary::Direct,
+    both_boundaries: false,
     longest: SignedDuration::from_hours(24),
     request,
     parse,
+    locate: None,
 };
 
 /// More rows than a day has; without a limit there are 100, with 0 all of them.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::{Ask, Boundary, Feed, FeedError, Figure, Figures, Provider, Request, Want};
+use super::{Ask, Boundary, Feed, FeedError, Figure, Figures, Provider, Request, Signal, Want};
 use crate::ledger::IntensityKind;
 
 /// The feed.
@@ -18,10 +18,13 @@ pub const PROVIDER: Provider = Provider {
     name: "energy-charts",
     address: Some("https://api.energy-charts.info"),
     attribution: "Energy-Charts (energy-charts.info), Fraunhofer ISE, CC BY 4.0",
+    signal: Signal::Average,
     boundary: Boundary::Lifecycle,
+    both_boundaries: false,
     longest: SignedDuration::from_hours(7 * 24),
     request,
     parse,
+    locate: None,
 };
 
 /// The countries that are asked for by our own zone. Another name may be set.

@@ -9,7 +9,7 @@
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-use super::{Ask, Boundary, Feed, FeedError, Figure, Figures, Provider, Request};
+use super::{Ask, Boundary, Feed, FeedError, Figure, Figures, Provider, Request, Signal};
 use crate::ledger::IntensityKind;
 
 /// The feed.
@@ -17,10 +17,13 @@ pub const PROVIDER: Provider = Provider {
     name: "file",
     address: None,
     attribution: "local file",
+    signal: Signal::Average,
     boundary: Boundary::Lifecycle,
+    both_boundaries: false,
     longest: SignedDuration::from_hours(366 * 24),
     request,
     parse,
+    locate: None,
 };
 
 #[derive(Deserialize)]

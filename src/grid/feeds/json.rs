@@ -8,7 +8,9 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{Ask, Boundary, Feed, FeedError, Figure, Figures, Provider, Request, Want};
+use super::{
+    Ask, Boundary, Feed, FeedError, Figure, Figures, KeyUse, Provider, Request, Signal, Want,
+};
 use crate::ledger::IntensityKind;
 
 /// The feed.
@@ -16,10 +18,13 @@ pub const PROVIDER: Provider = Provider {
     name: "json",
     address: None,
     attribution: "own feed",
+    signal: Signal::Average,
     boundary: Boundary::Lifecycle,
+    both_boundaries: false,
     longest: SignedDuration::from_hours(366 * 24),
     request,
     parse,
+    locate: None,
 };
 
 /// A unit of intensity.
@@ -47,12 +52,14 @@ impl Unit {
         }
     }
 
-    fn in_grams_per_kwh(self) -> f64 {
-        match self {
-            Unit::GramsPerKwh | Unit::KilogramsPerMwh => 1.0,
-            Unit::TonnesPerMwh => 1_000.0,
-            Unit::PoundsPerMwh => 0.453_592_37,
-        }
+    /// So many of it in g/kWh.
+    pub fn to_grams_per_kwh(self, number: f64) -> f64 {
+        number
+            * match self {
+                Unit::GramsPerKwh | Unit::KilogramsPerMwh => 1.0,
+                Unit::TonnesPerMwh => 1_000.0,
+                Unit::PoundsPerMwh => 0.453_592_37,
+            }
     }
 }
 
@@ -64,7 +71,11 @@ fn request(feed: &Feed, ask: &Ask) -> Result<Request, FeedError> {
     }
     let url = feed.url.clone().ok_or(FeedError::Unset("url"))?;
     let header = feed.token_header.as_deref().unwrap_or("authorization");
-    Ok(Request::Http { url, token_header: feed.token.as_ref().map(|_| header.to_owned()) })
+    let key = match &feed.token {
+        Some(_) => KeyUse::Header(header.to_owned()),
+        None => KeyUse::None,
+    };
+    Ok(Request::Http { url, key })
 }
 
 fn parse(feed: &Feed, ask: &Ask, body: &[u8]) -> Figures {
@@ -81,7 +92,7 @@ fn parse(feed: &Feed, ask: &Ask, body: &[u8]) -> Figures {
     Ok(vec![Figure {
         from,
         to: super::after(from, length)?,
-        grams: number * feed.unit.in_grams_per_kwh(),
+        grams: feed.unit.to_grams_per_kwh(number),
         kind: IntensityKind::Estimated,
         updated: None,
     }])

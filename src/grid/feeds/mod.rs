@@ -7,13 +7,18 @@
 //! bounds, no missing value as 0, no other zone, no measurement of the future.
 //! To add one: a file with a [`Provider`], and its line in [`PROVIDERS`].
 
+pub mod eia;
 pub mod electricity_maps;
 pub mod energinet;
 pub mod energy_charts;
+pub mod entsoe;
+mod error;
 pub mod file;
 pub mod json;
+pub mod mix;
 pub mod rte;
 pub mod uk;
+pub mod watttime;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -26,13 +31,18 @@ use super::secret::SecretSource;
 use crate::ledger::{IntensityFact, IntensityKind};
 use crate::units::Intensity;
 
+pub use error::FeedError;
+
 /// Every feed that there is.
-pub const PROVIDERS: [&Provider; 7] = [
+pub const PROVIDERS: [&Provider; 10] = [
     &uk::PROVIDER,
     &energy_charts::PROVIDER,
     &energinet::PROVIDER,
     &rte::PROVIDER,
     &electricity_maps::PROVIDER,
+    &watttime::PROVIDER,
+    &entsoe::PROVIDER,
+    &eia::PROVIDER,
     &file::PROVIDER,
     &json::PROVIDER,
 ];
@@ -55,14 +65,46 @@ pub struct Provider {
     pub address: Option<&'static str>,
     /// What its licence asks to be shown; `<date>` stands for the figure's day.
     pub attribution: &'static str,
+    /// Its signal, where the configuration names none.
+    pub signal: Signal,
     /// Its boundary, where the configuration names none.
     pub boundary: Boundary,
+    /// Whether it can be asked for either boundary.
+    pub both_boundaries: bool,
     /// Longest range that one request may ask for.
     pub longest: SignedDuration,
     /// What to ask.
     pub request: fn(&Feed, &Ask) -> Result<Request, FeedError>,
     /// What was answered. `Ask::now` is the time of the answer.
     pub parse: fn(&Feed, &Ask, &[u8]) -> Figures,
+    /// How it finds its own name of a place, if it can.
+    pub locate: Option<Locate>,
+}
+
+/// How a feed is asked which of its places some coordinates are in.
+pub struct Locate {
+    /// What to ask about a latitude and a longitude.
+    pub request: fn(&Feed, Coordinates) -> Result<Request, FeedError>,
+    /// The name of the place that was answered; not yet checked.
+    pub parse: fn(&[u8]) -> Result<String, FeedError>,
+}
+
+/// Where a machine stands, in thousandths of a degree: about 100 m, which is finer
+/// than any zone and says no more of the place than it must.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coordinates {
+    /// North of the equator.
+    pub latitude: i32,
+    /// East of Greenwich.
+    pub longitude: i32,
+}
+
+impl Coordinates {
+    /// Both in degrees, as a query takes them.
+    pub fn degrees(self) -> (String, String) {
+        let text = |thousandths: i32| format!("{:.3}", f64::from(thousandths) / 1_000.0);
+        (text(self.latitude), text(self.longitude))
+    }
 }
 
 impl fmt::Debug for Provider {
@@ -127,12 +169,16 @@ pub struct Feed {
     pub place: Option<String>,
     /// Where it is.
     pub url: Option<Url>,
-    /// Its key.
+    /// The name to log in with (`watttime` only).
+    pub user: Option<String>,
+    /// Its key, or the password of `user`.
     pub token: Option<SecretSource>,
     /// The header that the key goes into (`json` only).
     pub token_header: Option<String>,
     /// What it counts.
     pub boundary: Boundary,
+    /// Whether the configuration said so for this feed itself.
+    pub own_boundary: bool,
     /// Average or marginal.
     pub signal: Signal,
     /// The file to read (`file` only).
@@ -157,10 +203,12 @@ impl Feed {
             zone: None,
             place: None,
             url: provider.address.and_then(|text| Url::parse(text).ok()),
+            user: None,
             token: None,
             token_header: None,
             boundary: provider.boundary,
-            signal: Signal::Average,
+            own_boundary: false,
+            signal: provider.signal,
             path: None,
             pointer: None,
             time_pointer: None,
@@ -193,7 +241,20 @@ impl Feed {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        Ok(Request::Http { url, token_header: None })
+        Ok(Request::Http { url, key: KeyUse::None })
+    }
+
+    /// The same, with the feed's key.
+    fn address_with(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        key: KeyUse,
+    ) -> Result<Request, FeedError> {
+        match self.address(path, query)? {
+            Request::Http { url, .. } => Ok(Request::Http { url, key }),
+            file => Ok(file),
+        }
     }
 }
 
@@ -227,15 +288,29 @@ pub struct Ask {
 /// Where the answer is to be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// A JSON document by GET.
+    /// A document by GET.
     Http {
         /// Its address; holds no secret.
         url: Url,
-        /// The header that takes the feed's key.
-        token_header: Option<String>,
+        /// What becomes of the feed's key.
+        key: KeyUse,
     },
     /// A file.
     File(PathBuf),
+}
+
+/// Where a feed takes its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyUse {
+    /// Nowhere.
+    None,
+    /// In this header, as it is.
+    Header(String),
+    /// In this parameter of the address, which is never shown.
+    Parameter(&'static str),
+    /// As the password of a login at this address: the token that it answers goes
+    /// into `Authorization: Bearer`.
+    Login(Url),
 }
 
 /// One figure as a feed gives it.
@@ -255,82 +330,6 @@ pub struct Figure {
 
 /// What a parser makes of a body.
 pub type Figures = Result<Vec<Figure>, FeedError>;
-
-/// Why there is no figure.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FeedError {
-    /// It knows nothing of this place.
-    #[error("it does not cover {zone}{hint}")]
-    NotCovered {
-        /// The place.
-        zone: String,
-        /// What to do, if anything.
-        hint: &'static str,
-    },
-    /// It has no such figures.
-    #[error("it has no {0}")]
-    Unsupported(&'static str),
-    /// The configuration lacks something.
-    #[error("`{0}` is not set for it in [[grid.feeds]]")]
-    Unset(&'static str),
-    /// The key cannot be read.
-    #[error("{0}")]
-    Secret(String),
-    /// Nothing came, or not all of it.
-    #[error("{0}")]
-    Transport(String),
-    /// The answer is larger than any honest one.
-    #[error("its answer is larger than {0} bytes")]
-    TooLarge(usize),
-    /// It sends us elsewhere.
-    #[error("it redirects {0}, which is not followed")]
-    Redirected(String),
-    /// It answered no, in its own words.
-    #[error("it answered {status}{}{}", text_of(.words), wait_of(.retry_after))]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// Its words, cut and without control characters.
-        words: String,
-        /// When it wants to be asked again.
-        retry_after: Option<Duration>,
-    },
-    /// The answer has another shape than documented.
-    #[error("its answer is not understood: {0}")]
-    NotUnderstood(String),
-    /// The answer is about another place or another quantity than asked for.
-    #[error("asked for {asked}, it answered for {answered}")]
-    Other {
-        /// What was asked.
-        asked: String,
-        /// What came.
-        answered: String,
-    },
-    /// The figure cannot be true.
-    #[error("its figure is not plausible: {0}")]
-    Implausible(String),
-    /// The newest figure is too old.
-    #[error("its newest figure ended {0} ago")]
-    Stale(String),
-    /// It answered well, with no figure.
-    #[error("its answer holds no figure")]
-    Nothing,
-}
-
-impl FeedError {
-    /// Whether the words are the provider's own.
-    pub fn is_providers_word(&self) -> bool {
-        matches!(self, FeedError::Refused { .. })
-    }
-}
-
-fn text_of(words: &str) -> String {
-    if words.is_empty() { String::new() } else { format!(": {words}") }
-}
-
-fn wait_of(wait: &Option<Duration>) -> String {
-    wait.map_or(String::new(), |wait| format!(" (ask again in {} s)", wait.as_secs()))
-}
 
 /// What to ask a feed.
 ///
@@ -415,6 +414,20 @@ fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, FeedError> {
     // serde_json stops at 128 levels of nesting.
     serde_json::from_slice(body)
         .map_err(|error| FeedError::NotUnderstood(super::http::clean(&error.to_string())))
+}
+
+/// Refuses an answer about something else than was asked for.
+fn same(asked: &str, answered: &str) -> Result<(), FeedError> {
+    if asked.eq_ignore_ascii_case(answered) {
+        return Ok(());
+    }
+    let answered = super::http::clean(answered);
+    Err(FeedError::Other { asked: asked.to_owned(), answered })
+}
+
+/// What a measured figure is that its provider goes on correcting for so long.
+fn settling(to: Timestamp, now: Timestamp, time: SignedDuration) -> IntensityKind {
+    if now.duration_since(to) >= time { IntensityKind::Actual } else { IntensityKind::Provisional }
 }
 
 /// A moment of an answer.

@@ -8,7 +8,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::{Ask, Boundary, Feed, FeedError, Figure, Figures, Provider, Request, Want};
+use super::{Ask, Boundary, Feed, FeedError, Figure, Figures, Provider, Request, Signal, Want};
 use crate::ledger::IntensityKind;
 
 /// The feed.
@@ -16,11 +16,14 @@ pub const PROVIDER: Provider = Provider {
     name: "rte",
     address: Some("https://odre.opendatasoft.com/api/explore/v2.1"),
     attribution: "RTE éCO2mix via ODRÉ, Licence Ouverte 2.0, data of <date>",
+    signal: Signal::Average,
     boundary: Boundary::Direct,
+    both_boundaries: false,
     // 96 rows; at most 100 are given.
     longest: SignedDuration::from_hours(24),
     request,
     parse,
+    locate: None,
 };
 
 const RECORDS: &str = "/catalog/datasets/eco2mix-national-tr/records";

@@ -9,7 +9,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::{Ask, Boundary, Feed, FeedError, Figure, Figures, Provider, Request, Want};
+use super::{Ask, Boundary, Feed, FeedError, Figure, Figures, Provider, Request, Signal, Want};
 use crate::ledger::IntensityKind;
 
 /// The feed.
@@ -17,11 +17,14 @@ pub const PROVIDER: Provider = Provider {
     name: "uk-carbon-intensity",
     address: Some("https://api.carbonintensity.org.uk"),
     attribution: "Carbon Intensity API, NESO with the University of Oxford / WWF, CC BY 4.0",
+    signal: Signal::Average,
     boundary: Boundary::Direct,
+    both_boundaries: false,
     // 14 days are allowed, both ends included.
     longest: SignedDuration::from_hours(13 * 24),
     request,
     parse,
+    locate: None,
 };
 
 #[derive(Deserialize)]

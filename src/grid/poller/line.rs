@@ -11,6 +11,7 @@ use crate::grid::chain::{self, Poll, current};
 use crate::grid::facts::FactBook;
 use crate::grid::feeds::{Ask, Feed, FeedError, Want};
 use crate::grid::http::Kept;
+use crate::grid::plausible;
 use crate::grid::schedule::{self, Rhythm, later};
 use crate::ledger::IntensityFact;
 
@@ -35,7 +36,7 @@ pub(super) struct Line {
     failures: u32,
     kept: Option<Kept>,
     /// A figure that a second answer has to agree with.
-    aside: Option<f64>,
+    aside: Option<IntensityFact>,
 }
 
 impl Line {
@@ -154,7 +155,6 @@ impl Line {
         fact: &IntensityFact,
         now: Timestamp,
     ) -> Result<(), FeedError> {
-        let grams = fact.intensity.grams_per_kwh();
         let known = book.of(&fact.zone);
         let before = known.iter().rev().find(|known| {
             (&known.source, &known.signal) == (&fact.source, &fact.signal)
@@ -162,13 +162,14 @@ impl Line {
                 && known.from <= fact.from
         });
         let before = before.filter(|before| now.duration_since(before.to) < COMPARABLE);
-        let before = before.map(|before| before.intensity.grams_per_kwh());
-        let agreed = self.aside.take().is_some_and(|aside| !schedule::jumps(aside, grams));
+        let agreed = self.aside.take().is_some_and(|aside| !plausible::jump(&aside, fact));
         match before {
-            Some(before) if schedule::jumps(before, grams) && !agreed => {
-                self.aside = Some(grams);
+            Some(before) if plausible::jump(before, fact) && !agreed => {
+                self.aside = Some(fact.clone());
                 Err(FeedError::Implausible(format!(
-                    "from {before} to {grams} g/kWh at once; a second answer has to agree"
+                    "from {} to {} g/kWh at once; a second answer has to agree",
+                    before.intensity.grams_per_kwh(),
+                    fact.intensity.grams_per_kwh()
                 )))
             }
             _ => Ok(()),
@@ -188,7 +189,9 @@ impl Line {
         }
         let ask = Ask { zone: zone.to_owned(), want: Want::Forecast, now };
         let network = &desk.settings.network;
-        let facts = chain::ask_feed(&self.feed, &ask, network, &desk.environment).await;
+        let facts =
+            chain::ask_feed_again(&self.feed, &ask, network, &desk.environment, &mut self.kept);
+        let facts = facts.await;
         let pause = match &facts {
             Ok(_) => schedule::FORECAST_PERIOD,
             Err(FeedError::Unsupported(_)) => schedule::NO_FORECAST,

@@ -169,20 +169,6 @@ fn past_figures_are_asked_for_ever_more_seldom_where_they_do_not_come() {
     assert_eq!(seen, [1.0, 2.0, 4.0, 8.0, 16.0, 24.0, 24.0]);
 }
 
-#[test]
-fn a_jump_is_large_in_both_senses() {
-    for (before, after, jump) in [
-        (100.0, 600.0, true),
-        (600.0, 100.0, true),
-        (10.0, 300.0, false),
-        (0.0, 301.0, true),
-        (200.0, 1_000.0, false),
-        (150.0, 450.0, false),
-    ] {
-        assert_eq!(jumps(before, after), jump, "{before} {after}");
-    }
-}
-
 proptest! {
     /// No feed is asked again before half its period is over, nor later than one and
     /// two thirds of it.
