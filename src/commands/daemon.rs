@@ -24,6 +24,7 @@ use crate::carbon::resources::Accounting;
 use crate::clock;
 use crate::config::{ConfigError, Options};
 use crate::engine::{Command, EngineError, Handle};
+use crate::export::prometheus::bounds::Limits;
 use crate::grid::facts::FactBook;
 use crate::grid::live::Live;
 use crate::server::bind::Bound;
@@ -74,7 +75,9 @@ pub fn run(
         ),
         settlement: view.clone(),
         procfs: options.roots.procfs.clone(),
+        limits: Arc::new(ArcSwap::from_pointee(options.limits)),
     };
+    let limits = context.limits.clone();
     let server = Server::start(bound, context).context("cannot start the server")?;
     for address in &server.addresses {
         tracing::info!("listening on http://{address}");
@@ -96,6 +99,7 @@ pub fn run(
         pue: running.pue,
         accounting: running.accounting,
         server,
+        limits,
         systemd: Systemd::new(),
         ready: false,
     };
@@ -135,6 +139,7 @@ struct Daemon {
     pue: Option<Arc<pue::Live>>,
     accounting: Arc<ArcSwap<Accounting>>,
     server: Server,
+    limits: Arc<ArcSwap<Limits>>,
     systemd: Systemd,
     ready: bool,
 }
@@ -189,6 +194,7 @@ impl Daemon {
                     tracing::warn!("{key} changed: restart the daemon for it to take effect");
                 }
                 self.level.set(options.log_level);
+                self.limits.store(Arc::new(options.limits));
                 let grid_changed = options.grid != self.options.grid;
                 let settings =
                     Box::new(start::settings(&options, &self.facts, self.pue.as_deref()));

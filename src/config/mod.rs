@@ -28,6 +28,7 @@ use tracing::level_filters::LevelFilter;
 use crate::attribution::IdlePolicy;
 use crate::carbon::resources::Accounting;
 use crate::engine::Settings;
+use crate::export::prometheus::bounds::Limits;
 use crate::grid;
 use crate::grid::chain::GridSettings;
 use crate::grid::facts::FactBook;
@@ -198,6 +199,8 @@ pub struct Options {
     pub grid: GridSettings,
     /// What feeds of both boundaries are asked for.
     boundary: Boundary,
+    /// How many series metrics may have.
+    pub limits: Limits,
     /// Log level.
     pub log_level: LevelFilter,
     /// The file that was read.
@@ -385,6 +388,7 @@ impl Options {
             pue: PueSettings::default(),
             accounting: Accounting::default(),
             grid: GridSettings::default(),
+            limits: Limits::default(),
             log_level: LevelFilter::INFO,
             file: None,
             origins: vec![Origin::Default; KEYS.len()],
@@ -434,6 +438,9 @@ impl Options {
             ("grid", "poll") => self.grid.poll = value::poll(text)?,
             ("grid", "ca") => self.grid.network.ca = Some(value::path(text)?),
             ("grid", "proxy") => self.grid.network.proxy = Some(value::proxy(text)?),
+            ("metrics", "max_jobs") => self.limits.jobs = value::count(text)?,
+            ("metrics", "max_users") => self.limits.users = value::count(text)?,
+            ("metrics", "max_projects") => self.limits.projects = value::count(text)?,
             ("log", "level") => self.log_level = value::level(text)?,
             (section, name) => return Err(format!("`{section}.{name}` cannot be set")),
         }

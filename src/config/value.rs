@@ -51,6 +51,14 @@ pub fn socket_path(text: &str) -> Result<PathBuf, String> {
     path(text)
 }
 
+/// A number of series.
+pub fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 0..=100_000) => Ok(count),
+        _ => Err(format!("`{text}` is no number of series: write a whole one from 0 to 100000")),
+    }
+}
+
 /// A power usage effectiveness from 1 to 10, in thousandths.
 pub fn pue(text: &str) -> Result<u32, String> {
     match text.parse::<f64>() {

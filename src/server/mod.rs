@@ -22,10 +22,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{oneshot, watch};
 
 use crate::carbon::Known;
 use crate::engine::Handle;
+use crate::export::prometheus::bounds::Limits;
 use crate::ledger::JobReport;
 use crate::record::Record;
 use crate::settlement::task::Shared;
@@ -64,6 +66,8 @@ pub struct Context {
     pub settlement: Shared,
     /// Where processes' owners are looked up.
     pub procfs: PathBuf,
+    /// How many series the metrics may have.
+    pub limits: Arc<ArcSwap<Limits>>,
 }
 
 /// The running server.

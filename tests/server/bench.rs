@@ -53,6 +53,7 @@ impl Bench {
             grid: Grid { record: Arc::new(record_of), known: Arc::new(|_| Default::default()) },
             settlement: Default::default(),
             procfs: "/proc".into(),
+            limits: Arc::default(),
         };
         let server = Server::start(bound, context).unwrap();
         let address = server.addresses[0];
