@@ -54,6 +54,20 @@ impl Key {
         }
     }
 
+    /// Other names of the flag, which who knows Prometheus's exporters will try.
+    pub fn aliases(&self) -> &'static [&'static str] {
+        match (self.section, self.name) {
+            ("daemon", "listen") => &["web.listen-address"],
+            ("daemon", "web_config_file") => &["web.config.file"],
+            _ => &[],
+        }
+    }
+
+    /// Whether its value may hold a password, or a key in a query.
+    pub fn may_hold_secret(&self) -> bool {
+        matches!((self.section, self.name), ("grid", "proxy") | ("carbon", "pue_url"))
+    }
+
     /// The full name in the TOML file: `section.name`.
     pub fn path(&self) -> String {
         format!("{}.{}", self.section, self.name)
@@ -141,7 +155,19 @@ pub const KEYS: &[Key] = &[
         environment: "AIMETER_LISTEN",
         commands: &["daemon", "doctor"],
         value_name: "ADDR:PORT",
-        help: "Addresses of the HTTP server (/metrics, /healthz, /); port 0 takes a free one, an empty list serves no HTTP",
+        help: "Addresses of the HTTP server (/metrics, /healthz, /): IP:PORT, unix:PATH, systemd or systemd:NAME (docs/http.md); port 0 takes a free one, an empty list serves no HTTP",
+        restart: true,
+    },
+    Key {
+        section: "daemon",
+        name: "web_config_file",
+        form: Form::Text,
+        default: "\"/etc/aimeter/web.yml\"",
+        unset: true,
+        environment: "AIMETER_WEB_CONFIG_FILE",
+        commands: &["daemon", "doctor"],
+        value_name: "FILE",
+        help: "TLS and basic auth of the HTTP server, in the form of Prometheus's exporter-toolkit (docs/http.md). A change of the file's content takes effect at once",
         restart: true,
     },
     Key {

@@ -6,25 +6,20 @@
 //! - `GET /healthz`: 200 `ok`, or 503 and in words why the sampler stands still.
 //! - `GET /`: a small page with links.
 //!
-//! Connections are few, short-lived and bounded in every direction, so that a
-//! slow client holds nothing but its own connection.
+//! How connections are held within bounds is in [`super::accept`].
 
 use std::io::Write;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use crate::clock;
 use crate::export::prometheus::Exporter;
@@ -32,21 +27,7 @@ use crate::export::prometheus::negotiation::{Format, takes_gzip};
 
 use super::Context;
 use super::heartbeat::Heartbeat;
-
-/// Connections at a time; more wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 32;
-/// Time for a request's head, and between two requests of a connection.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time in which the peer must take what we send, by the kernel's `TCP_USER_TIMEOUT`.
-const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-/// Life of a connection; a scraper opens another.
-const LIFETIME: Duration = Duration::from_secs(120);
-/// Time for the answer under way when a connection is asked to end.
-const GRACE: Duration = Duration::from_millis(200);
-/// Header lines of a request.
-const MAX_HEADERS: usize = 64;
-/// Bytes of a request's head.
-const MAX_HEAD: usize = 16 * 1024;
+use super::web::guard::guard;
 
 #[derive(Clone)]
 struct Pages {
@@ -72,6 +53,7 @@ pub fn pages(context: &Context) -> Router {
         .route("/healthz", get(healthz))
         .fallback(no_page)
         .with_state(state)
+        .layer(middleware::from_fn_with_state(context.web.clone(), guard))
 }
 
 /// The page is made on another thread: while a long one is written, commands of the
@@ -146,58 +128,4 @@ async fn landing() -> Html<&'static str> {
         "<ul>\n<li><a href=\"/metrics\">Metrics</a></li>\n",
         "<li><a href=\"/healthz\">Health</a></li>\n</ul>\n</body>\n</html>\n"
     ))
-}
-
-/// Accepts and serves until `stop` turns true.
-pub async fn serve(listener: TcpListener, pages: Router, mut stop: watch::Receiver<bool>) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let next = async {
-            let slot = slots.clone().acquire_owned().await;
-            (slot, listener.accept().await)
-        };
-        let (slot, accepted) = tokio::select! {
-            next = next => next,
-            _ = stop.wait_for(|stop| *stop) => break,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let (pages, stop) = (pages.clone(), stop.clone());
-                tokio::spawn(async move {
-                    connection(stream, pages, stop).await;
-                    drop(slot);
-                });
-            }
-            Err(error) => {
-                // Out of descriptors, mostly: it passes, and asking at once would spin.
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-        }
-    }
-    drop(listener);
-    _ = slots.acquire_many(MAX_CONNECTIONS as u32).await;
-}
-
-async fn connection(stream: TcpStream, pages: Router, mut stop: watch::Receiver<bool>) {
-    let send_timeout = SEND_TIMEOUT.as_millis() as u32;
-    // Without it a client that reads nothing holds its slot for LIFETIME.
-    _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, send_timeout);
-    _ = stream.set_nodelay(true);
-    let mut builder = hyper::server::conn::http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEAD);
-    let service = TowerToHyperService::new(pages);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    tokio::select! {
-        // How a connection ends is the client's business.
-        _ = connection.as_mut() => return,
-        _ = stop.wait_for(|stop| *stop) => {}
-        () = tokio::time::sleep(LIFETIME) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    _ = tokio::time::timeout(GRACE, connection).await;
 }

@@ -1,25 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a real Prometheus makes of the page's form: it asks for OpenMetrics and gets
-//! it; and a bounded page still adds up in its queries.
+//! it, over TLS with a password too; and a bounded page still adds up in its queries.
 
 use serde_json::Value;
 
-use crate::rig::burn;
+use crate::rig::{burn, eventually};
 use crate::server::Prometheus;
 use crate::{HALF_A_MICROJOULE, booked, complete, configure, machine, metrics};
 
 #[test]
-fn prometheus_gets_open_metrics() {
+fn prometheus_gets_open_metrics_over_tls_with_a_password() {
     let rig = machine();
-    let daemon = rig.daemon(&["--period", "100ms"]);
-    let server = Prometheus::start(rig.folder.path(), &daemon.address);
-    server.next_scrape();
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(rig.path("cert.pem"), certificate.cert.pem()).unwrap();
+    std::fs::write(rig.path("key.pem"), certificate.signing_key.serialize_pem()).unwrap();
+    let hash = bcrypt::hash("right", 4).unwrap();
+    let web = format!(
+        "tls_server_config: {{cert_file: cert.pem, key_file: key.pem}}\n\
+         basic_auth_users: {{prometheus: {hash}}}\n"
+    );
+    std::fs::write(rig.path("web.yml"), web).unwrap();
+    let web = rig.path("web.yml").display().to_string();
+    let daemon = rig.daemon(&["--period", "100ms", "--web.config.file", &web]);
+    let target = daemon.address.replace("127.0.0.1", "localhost");
+    let job = |password: &str| {
+        format!(
+            "    scheme: https\n    tls_config: {{ca_file: '{}'}}\n    \
+             basic_auth: {{username: prometheus, password: {password}}}\n",
+            rig.path("cert.pem").display()
+        )
+    };
+    let health = |server: &Prometheus| {
+        let targets = server.api("/api/v1/targets?state=active");
+        let target = &targets["activeTargets"][0];
+        let scraped = target["health"].as_str().is_some_and(|health| health != "unknown");
+        let text = |field: &str| target[field].as_str().unwrap_or_default().to_owned();
+        scraped.then(|| (text("health"), text("lastError")))
+    };
+    {
+        let server = Prometheus::start_with(rig.folder.path(), &target, &job("wrong"));
+        let (health, error) = eventually("a refused scrape", || health(&server));
+        assert_eq!(health, "down");
+        assert!(error.contains("401"), "{error}");
+    }
+    let server = Prometheus::start_with(rig.folder.path(), &target, &job("right"));
+    let scraped = eventually("a scrape", || health(&server));
+    assert_eq!(scraped, ("up".into(), String::new()));
+
     // Units are told in OpenMetrics only, and info is a type of its own there.
     let metadata = |metric: &str| server.api(&format!("/api/v1/metadata?metric={metric}"));
     let energy = metadata("aimeter_domain_energy_joules");
     let energy = &energy["aimeter_domain_energy_joules"][0];
     assert_eq!((&energy["type"], &energy["unit"]), (&"counter".into(), &"joules".into()));
     assert_eq!(metadata("aimeter_build")["aimeter_build"][0]["type"], "info");
+    server.next_scrape();
+    let ticks = server.last("aimeter_ticks_total");
+    assert!(ticks.len() == 1 && ticks[0].value > 0.0);
     assert_eq!(server.query("aimeter_build_info").len(), 1);
 }
 

@@ -38,6 +38,7 @@ fn the_pages_are_three_and_read_only() {
     assert_eq!(status("HEAD", "/metrics"), "200");
     assert_eq!(status("POST", "/metrics"), "405");
     assert_eq!(status("DELETE", "/"), "405");
+    assert_eq!(status("POST", "/jobs"), "405");
     assert_eq!(status("GET", "/jobs"), "404");
     assert_eq!(status("GET", "/../etc/passwd"), "404");
     let metrics = http(bench.address, &request("GET", "/metrics"));
