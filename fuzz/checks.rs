@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use aimeter::config::{ConfigError, FileChoice, Options, Sources, file, keys};
+use aimeter::export::prometheus::negotiation::{Format, takes_gzip};
 use aimeter::grid::feeds::{Ask, Feed, MOST_GRAMS, PROVIDERS, Want, facts};
 use aimeter::grid::table;
 use aimeter::jobs::gpus::{GpuIdentity, MigInstance, resolve};
@@ -15,12 +16,14 @@ use aimeter::jobs::{GpuRequest, JobId, cgroup, cpu, processes};
 use aimeter::record;
 use aimeter::sensors::{cpuinfo, estimate, files};
 use aimeter::server::protocol::Request;
+use aimeter::server::web::users::credentials;
+use aimeter::server::web::{WebError, file as web};
 
 /// A check.
 pub type Check = fn(&[u8]);
 
 /// Every check by its name, which is also its target's and its seeds' folder's.
-pub const ALL: [(&str, Check); 11] = [
+pub const ALL: [(&str, Check); 13] = [
     ("control_request", control_request),
     ("config_file", config_file),
     ("config_values", config_values),
@@ -32,6 +35,8 @@ pub const ALL: [(&str, Check); 11] = [
     ("job_id", job_id),
     ("feed_answer", feed_answer),
     ("pue_reading", pue_reading),
+    ("web_file", web_file),
+    ("http_headers", http_headers),
 ];
 
 /// A line on the control socket: what was understood is written and read alike.
@@ -241,5 +246,31 @@ pub fn feed_answer(data: &[u8]) {
             }
         }
         Err(error) => assert!(error.to_string().len() <= 300, "{error}"),
+    }
+}
+
+/// The web file: an error names a place that can be there, in one line.
+pub fn web_file(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match web::parse(Path::new("f"), text) {
+        Ok(_) => {}
+        Err(error @ WebError::Form { line, column, .. }) => {
+            assert!(line >= 1 && column >= 1, "{error}");
+        }
+        Err(other) => panic!("not an error of a line: {other}"),
+    }
+}
+
+/// `Accept`, `Accept-Encoding` and `Authorization`, as any client may send them.
+pub fn http_headers(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        let format = Format::accepted(text);
+        // What is asked for by name is what is answered with.
+        let again = Format::accepted(format.content_type().trim_end_matches("; charset=utf-8"));
+        assert_eq!(again, format);
+        assert!(!takes_gzip(text) || text.to_ascii_lowercase().contains("gzip"));
+    }
+    if let Some((name, _)) = credentials(data) {
+        assert!(!name.contains(':'));
     }
 }

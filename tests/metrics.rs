@@ -2,14 +2,17 @@
 //! `/metrics` from a fixed snapshot in which every field has its own number, so
 //! that a swapped field shows. `AIMETER_UPDATE=1` writes the golden page anew.
 
-use std::io::Write;
+#[path = "common/python.rs"]
+mod python;
+
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aimeter::carbon::pue::PueNow;
 use aimeter::engine::snapshot::*;
+use aimeter::export::prometheus::negotiation::Format;
 use aimeter::export::prometheus::{Exporter, families};
 use aimeter::sensors::{Domain, DomainId, Kind, Method};
 use aimeter::settlement::task::Shared;
@@ -18,6 +21,7 @@ use aimeter::units::{Emissions, Energy, Intensity, Power};
 use jiff::Timestamp;
 
 const GOLDEN: &str = "tests/golden/metrics.txt";
+const GOLDEN_OPEN_METRICS: &str = "tests/golden/metrics.openmetrics.txt";
 
 fn time(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_795_000_000 + seconds).unwrap()
@@ -178,21 +182,59 @@ fn snapshot() -> Snapshot {
 }
 
 fn page(snapshot: Snapshot) -> String {
-    let snapshot = Arc::new(snapshot);
-    let text = Exporter::new(move || snapshot.clone(), settlement()).text().unwrap();
-    String::from_utf8(text).unwrap()
+    page_in(Format::Text, snapshot)
 }
 
-#[test]
-fn the_page_is_the_golden_one() {
+fn page_in(format: Format, snapshot: Snapshot) -> String {
+    let snapshot = Arc::new(snapshot);
+    let page = Exporter::new(move || snapshot.clone(), settlement()).page(format).unwrap();
+    String::from_utf8(page).unwrap()
+}
+
+fn check_golden(format: Format, golden: &str) {
     let version = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
-    let text = page(snapshot()).replace(&version, "version=\"VERSION\"");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(GOLDEN);
+    let text = page_in(format, snapshot()).replace(&version, "version=\"VERSION\"");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(golden);
     if std::env::var_os("AIMETER_UPDATE").is_some() {
         std::fs::write(&path, &text).unwrap();
     }
     let golden = std::fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(text, golden, "if it is meant: AIMETER_UPDATE=1 cargo test --test metrics");
+}
+
+#[test]
+fn the_pages_are_the_golden_ones() {
+    check_golden(Format::Text, GOLDEN);
+    check_golden(Format::OpenMetrics, GOLDEN_OPEN_METRICS);
+}
+
+#[test]
+fn both_formats_say_the_same() {
+    let samples = |format| -> Vec<String> {
+        let page = page_in(format, snapshot());
+        page.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    };
+    let text = samples(Format::Text);
+    assert!(text.len() > 100);
+    assert_eq!(text, samples(Format::OpenMetrics));
+}
+
+/// The parser that Prometheus's own Python client checks itself with.
+#[test]
+fn a_strict_parser_takes_the_open_metrics_page() {
+    for snapshot in [snapshot(), Snapshot::default()] {
+        let page = page_in(Format::OpenMetrics, snapshot);
+        let said = python::open_metrics(&page).unwrap_or_else(|error| panic!("{error}\n{page}"));
+        let samples = page.lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!(said.lines().count(), samples, "{said}");
+        assert!(said.contains("aimeter_build info - aimeter_build_info\n"), "{said}");
+        let ticks = "aimeter_ticks counter - aimeter_ticks_total\n";
+        assert!(said.contains(ticks), "{said}");
+    }
+    // It would refuse a page that is cut.
+    let page = page_in(Format::OpenMetrics, snapshot());
+    let cut = page.trim_end().strip_suffix("# EOF").unwrap();
+    assert!(python::open_metrics(cut).is_err());
 }
 
 #[test]
@@ -242,16 +284,6 @@ fn promtool_finds_nothing() {
 }
 
 fn promtool(text: &str) {
-    let child = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = child.expect("promtool (Debian package prometheus; tests/run installs it)");
-    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
-    assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
+    let (ok, said) = python::fed(Command::new("promtool").args(["check", "metrics"]), text);
+    assert!(ok && said.is_empty(), "{said}");
 }

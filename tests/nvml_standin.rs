@@ -6,6 +6,9 @@
 //! them the test fails and says so. A Python that has it already may be named by
 //! `AIMETER_TEST_PYTHON`.
 
+#[path = "common/python.rs"]
+mod python;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,31 +19,12 @@ use serde_json::Value;
 
 const MILLISECOND: u64 = 1_000_000;
 
-/// A Python that has nvidia-ml-py: the given one, else a virtual environment
-/// under the target folder, made on first use.
+/// A Python that has nvidia-ml-py: the given one, else one of our own.
 fn python() -> PathBuf {
-    if let Some(python) = std::env::var_os("AIMETER_TEST_PYTHON") {
-        return python.into();
+    match std::env::var_os("AIMETER_TEST_PYTHON") {
+        Some(python) => python.into(),
+        None => python::with_package("nvidia-ml-py", ">=13,<14", "pynvml"),
     }
-    let target = nvml_standin::library_path();
-    let target = target.ancestors().find(|folder| folder.ends_with("target"));
-    let folder = target.expect("the target folder above the library").join("nvidia-ml-py");
-    let python = folder.join("bin/python3");
-    // Tests run side by side; one of them makes the environment.
-    let lock = std::fs::File::create(folder.with_extension("lock")).unwrap();
-    lock.lock().unwrap();
-    if !has_binding(&python) {
-        run(Command::new("python3").args(["-m", "venv"]).arg(&folder), "python3 with venv");
-        let mut install = Command::new(&python);
-        install.args(["-m", "pip", "install", "--quiet", "nvidia-ml-py>=13,<14"]);
-        run(&mut install, "the package nvidia-ml-py from a Python package index");
-    }
-    python
-}
-
-fn has_binding(python: &Path) -> bool {
-    let output = Command::new(python).args(["-c", "import pynvml"]).output();
-    output.is_ok_and(|output| output.status.success())
 }
 
 fn run(command: &mut Command, need: &str) -> Vec<u8> {

@@ -16,7 +16,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::config::keys::{Form, KEYS};
+use crate::config::keys::{Form, KEYS, Key};
 use crate::jobs::timing::Policy;
 use crate::jobs::{JobId, JobState};
 
@@ -82,6 +82,12 @@ pub enum Command {
         #[command(subcommand)]
         action: GpuAction,
     },
+    /// Check the configuration, or show it with where each value comes from
+    Config {
+        /// What to do.
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
 }
 
 /// `aimeter intensity`.
@@ -124,6 +130,25 @@ pub enum GpuAction {
     Release,
     /// Open it again
     Reclaim,
+}
+
+/// `aimeter config`.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum ConfigAction {
+    /// Check a file as the daemon would take it, and the web file that it names; touches nothing
+    #[command(after_help = "Ends with 0 where the daemon would take it, with 2 where not; the \
+        message names file and line. Flags and environment are not looked at.")]
+    Check {
+        /// The file [default: the one of --config, else /etc/aimeter/aimeter.toml]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Show the values that are in force and where each comes from, passwords hidden
+    Show {
+        /// Print JSON
+        #[arg(long, env = "AIMETER_CONFIG_JSON", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, hide_env_values = true)]
+        json: bool,
+    },
 }
 
 /// `aimeter run`.
@@ -302,31 +327,33 @@ pub fn command() -> clap::Command {
     let names: Vec<String> =
         command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     for name in names {
-        command = command.mut_subcommand(name.clone(), |mut sub| {
-            for key in KEYS.iter().filter(|key| key.commands.contains(&name.as_str())) {
-                let action =
-                    if key.form == Form::List { ArgAction::Append } else { ArgAction::Set };
-                let help = if key.unset {
-                    key.help.to_owned()
-                } else {
-                    let default = key.default.trim_matches(['"', '[', ']']).trim_matches('"');
-                    format!("{} [default: {default}]", key.help)
-                };
-                sub = sub.arg(
-                    Arg::new(key.path())
-                        .long(key.flag())
-                        .env(key.environment)
-                        .hide_env_values(true)
-                        .value_name(key.value_name)
-                        .action(action)
-                        .global(name == "gpu" || name == "grid")
-                        .help(help),
-                );
-            }
-            sub
-        });
+        let keys = KEYS.iter().filter(|key| key.commands.contains(&name.as_str()));
+        let global = name == "gpu" || name == "grid";
+        command = command
+            .mut_subcommand(name.clone(), |sub| sub.args(keys.map(|key| flag(key).global(global))));
     }
-    command
+    // What the daemon would take, were it started so.
+    let daemon = KEYS.iter().filter(|key| key.commands.contains(&"daemon")).map(flag);
+    command.mut_subcommand("config", |sub| sub.mut_subcommand("show", |show| show.args(daemon)))
+}
+
+/// The flag of a setting.
+fn flag(key: &Key) -> Arg {
+    let action = if key.form == Form::List { ArgAction::Append } else { ArgAction::Set };
+    let help = if key.unset {
+        key.help.to_owned()
+    } else {
+        let default = key.default.trim_matches(['"', '[', ']']).trim_matches('"');
+        format!("{} [default: {default}]", key.help)
+    };
+    Arg::new(key.path())
+        .long(key.flag())
+        .visible_aliases(key.aliases().iter().copied())
+        .env(key.environment)
+        .hide_env_values(true)
+        .value_name(key.value_name)
+        .action(action)
+        .help(help)
 }
 
 /// The command line without the variables that are empty: an empty variable

@@ -24,13 +24,16 @@ use crate::carbon::resources::Accounting;
 use crate::clock;
 use crate::config::{ConfigError, Options};
 use crate::engine::{Command, EngineError, Handle};
+use crate::export::prometheus::bounds::Limits;
 use crate::grid::facts::FactBook;
 use crate::grid::live::Live;
-use crate::server::bind::Bound;
+use crate::server::bind::{Bound, Listen};
 use crate::server::heartbeat::Heartbeat;
+use crate::server::web::Web;
 use crate::server::{Context, Server};
 use crate::settlement::task::Shared;
 
+use super::config;
 use super::exit::{Code, Failure};
 use super::log::{self, Level};
 use super::settle;
@@ -57,6 +60,7 @@ pub fn run(
     let signals = Signals::take().context("cannot take signals")?;
     let level = log::start(options.log_level)?;
     say_what_runs(&options);
+    let web = options.web_config_file.as_deref().map(config::web_file).transpose()?.map(Arc::new);
     let bound = Bound::take(&options.listen, &options.socket, options.socket_group.as_deref())
         .map_err(anyhow::Error::from)?;
     let running = start::engine(&options).context("cannot start metering")?;
@@ -74,11 +78,12 @@ pub fn run(
         ),
         settlement: view.clone(),
         procfs: options.roots.procfs.clone(),
+        web: web.clone(),
+        limits: Arc::new(ArcSwap::from_pointee(options.limits)),
     };
+    let limits = context.limits.clone();
     let server = Server::start(bound, context).context("cannot start the server")?;
-    for address in &server.addresses {
-        tracing::info!("listening on http://{address}");
-    }
+    say_where(&options, &server, web.as_deref());
     tracing::info!("socket {}", options.socket.display());
     let settlement = running
         .keeps_ledger
@@ -96,6 +101,8 @@ pub fn run(
         pue: running.pue,
         accounting: running.accounting,
         server,
+        web,
+        limits,
         systemd: Systemd::new(),
         ready: false,
     };
@@ -124,6 +131,32 @@ fn say_what_runs(options: &Options) {
     );
 }
 
+/// Where HTTP is served, and what one should know about it.
+fn say_where(options: &Options, server: &Server, web: Option<&Web>) {
+    let now = web.map(Web::latest);
+    let tls = now.as_ref().is_some_and(|config| config.tls.is_some());
+    let scheme = if tls { "https" } else { "http" };
+    for place in &server.places {
+        match place.strip_prefix("unix:") {
+            Some(path) => tracing::info!("listening on unix:{path} ({scheme})"),
+            None => tracing::info!("listening on {scheme}://{place}"),
+        }
+    }
+    let passwords = now.is_some_and(|config| config.has_users());
+    let open = server.addresses.iter().any(|address| !address.ip().is_loopback());
+    if passwords && !tls && open {
+        tracing::warn!(
+            "passwords go over the network as they are: add tls_server_config to the web file"
+        );
+    }
+    let asked = options.listen.iter().any(|place| matches!(place, Listen::Systemd(_)));
+    if std::env::var_os("LISTEN_FDS").is_some() && !asked {
+        tracing::warn!(
+            "the service manager handed sockets over that nobody serves: add \"systemd\" to listen"
+        );
+    }
+}
+
 struct Daemon {
     options: Options,
     level: Level,
@@ -135,6 +168,8 @@ struct Daemon {
     pue: Option<Arc<pue::Live>>,
     accounting: Arc<ArcSwap<Accounting>>,
     server: Server,
+    web: Option<Arc<Web>>,
+    limits: Arc<ArcSwap<Limits>>,
     systemd: Systemd,
     ready: bool,
 }
@@ -178,6 +213,10 @@ impl Daemon {
 
     fn reload(&mut self, again: &dyn Fn() -> Result<Options, ConfigError>) {
         self.systemd.reloading();
+        if let Some(web) = &self.web {
+            // It says itself what came of it.
+            web.look();
+        }
         match again() {
             Err(error) => {
                 tracing::error!(
@@ -189,6 +228,7 @@ impl Daemon {
                     tracing::warn!("{key} changed: restart the daemon for it to take effect");
                 }
                 self.level.set(options.log_level);
+                self.limits.store(Arc::new(options.limits));
                 let grid_changed = options.grid != self.options.grid;
                 let settings =
                     Box::new(start::settings(&options, &self.facts, self.pue.as_deref()));

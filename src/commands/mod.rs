@@ -6,6 +6,7 @@
 
 pub mod changes;
 pub mod cli;
+pub mod config;
 pub mod daemon;
 pub mod doctor;
 pub mod end;
@@ -107,9 +108,24 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         doctor::run(json, &place::found_out(options), problem.as_ref(), out)?;
         return Ok(Code::Success.into());
     }
+    if let Command::Config { action: cli::ConfigAction::Check { file: named } } = cli.command {
+        let file = match file {
+            FileChoice::Named(path) => Some(path),
+            _ => None,
+        };
+        config::check(named.or(file), out)?;
+        out.flush().map_err(Failure::of_output)?;
+        return Ok(Code::Success.into());
+    }
     let options = resolve(file.clone())?;
     match cli.command {
-        Command::Run(_) | Command::Doctor { .. } => {}
+        // These have been seen to above.
+        Command::Run(_)
+        | Command::Doctor { .. }
+        | Command::Config { action: cli::ConfigAction::Check { .. } } => {}
+        Command::Config { action: cli::ConfigAction::Show { json } } => {
+            config::show(json, &options, out)?;
+        }
         Command::Daemon => {
             let again = || resolve(file.clone()).map(place::found_out);
             return daemon::run(place::found_out(options), &again);

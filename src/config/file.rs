@@ -34,6 +34,8 @@ pub struct FileSettings {
     pub calibration: Vec<Calibration>,
     /// `[[grid.feeds]]`, where there is one.
     pub feeds: Option<Vec<Feed>>,
+    /// The line of each table of these lists: `section.name` and line, in their order.
+    pub tables: Vec<(&'static str, usize)>,
 }
 
 /// Reads the text of a file; `path` is for messages.
@@ -82,10 +84,12 @@ impl Reader<'_> {
             let word: &str = name.get_ref();
             if (section, word) == ("sensors", "calibration") {
                 settings.calibration = self.calibration(start, content.get_ref())?;
+                settings.tables.extend(self.lines("sensors.calibration", content.get_ref()));
                 continue;
             }
             if (section, word) == ("grid", "feeds") {
                 settings.feeds = Some(self.feeds(start, content.get_ref())?);
+                settings.tables.extend(self.lines("grid.feeds", content.get_ref()));
                 continue;
             }
             let Some(key) = position(section, word) else {
@@ -178,6 +182,12 @@ impl Reader<'_> {
 
     pub(super) fn error(&self, start: usize, what: String) -> ConfigError {
         ConfigError::InFile { path: self.path.to_owned(), line: self.line(start), what }
+    }
+
+    /// The line of each table of a list.
+    fn lines(&self, key: &'static str, list: &DeValue<'_>) -> Vec<(&'static str, usize)> {
+        let items = list.as_array().into_iter().flat_map(|items| items.iter());
+        items.map(|item| (key, self.line(item.span().start))).collect()
     }
 
     fn line(&self, start: usize) -> usize {

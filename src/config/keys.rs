@@ -54,6 +54,20 @@ impl Key {
         }
     }
 
+    /// Other names of the flag, which who knows Prometheus's exporters will try.
+    pub fn aliases(&self) -> &'static [&'static str] {
+        match (self.section, self.name) {
+            ("daemon", "listen") => &["web.listen-address"],
+            ("daemon", "web_config_file") => &["web.config.file"],
+            _ => &[],
+        }
+    }
+
+    /// Whether its value may hold a password, or a key in a query.
+    pub fn may_hold_secret(&self) -> bool {
+        matches!((self.section, self.name), ("grid", "proxy") | ("carbon", "pue_url"))
+    }
+
     /// The full name in the TOML file: `section.name`.
     pub fn path(&self) -> String {
         format!("{}.{}", self.section, self.name)
@@ -68,6 +82,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("ledger", "The durable books."),
     ("carbon", "From joules to CO2e."),
     ("grid", "Where live carbon intensities come from (docs/grid.md)."),
+    ("metrics", "How many series /metrics may have (docs/metrics.md)."),
     ("log", "What is written to the journal (under systemd) or to standard error."),
 ];
 
@@ -140,7 +155,19 @@ pub const KEYS: &[Key] = &[
         environment: "AIMETER_LISTEN",
         commands: &["daemon", "doctor"],
         value_name: "ADDR:PORT",
-        help: "Addresses of the HTTP server (/metrics, /healthz, /); port 0 takes a free one, an empty list serves no HTTP",
+        help: "Addresses of the HTTP server (/metrics, /healthz, /): IP:PORT, unix:PATH, systemd or systemd:NAME (docs/http.md); port 0 takes a free one, an empty list serves no HTTP",
+        restart: true,
+    },
+    Key {
+        section: "daemon",
+        name: "web_config_file",
+        form: Form::Text,
+        default: "\"/etc/aimeter/web.yml\"",
+        unset: true,
+        environment: "AIMETER_WEB_CONFIG_FILE",
+        commands: &["daemon", "doctor"],
+        value_name: "FILE",
+        help: "TLS and basic auth of the HTTP server, in the form of Prometheus's exporter-toolkit (docs/http.md). A change of the file's content takes effect at once",
         restart: true,
     },
     Key {
@@ -523,6 +550,42 @@ pub const KEYS: &[Key] = &[
         commands: &["daemon", "run", "intensity", "grid", "doctor", "whatif"],
         value_name: "URL",
         help: "Proxy of all feeds but those on this machine. Unset, HTTPS_PROXY and NO_PROXY are honoured. With a password in it, only the file's owner may read the file",
+        restart: false,
+    },
+    Key {
+        section: "metrics",
+        name: "max_jobs",
+        form: Form::Number,
+        default: "1000",
+        unset: false,
+        environment: "AIMETER_MAX_JOBS",
+        commands: &[],
+        value_name: "N",
+        help: "Jobs with series of their own in /metrics, those with the most energy, 0 to 100000; the others stand together as the job `other`",
+        restart: false,
+    },
+    Key {
+        section: "metrics",
+        name: "max_users",
+        form: Form::Number,
+        default: "1000",
+        unset: false,
+        environment: "AIMETER_MAX_USERS",
+        commands: &[],
+        value_name: "N",
+        help: "Users with series of their own in /metrics, the first that were seen, 0 to 100000; the others stand together as `other`",
+        restart: false,
+    },
+    Key {
+        section: "metrics",
+        name: "max_projects",
+        form: Form::Number,
+        default: "1000",
+        unset: false,
+        environment: "AIMETER_MAX_PROJECTS",
+        commands: &[],
+        value_name: "N",
+        help: "Projects with series of their own in /metrics, the first that were seen, 0 to 100000; the others stand together as `other`",
         restart: false,
     },
     Key {

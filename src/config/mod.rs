@@ -13,12 +13,12 @@ pub mod file;
 pub mod keys;
 mod nearest;
 pub mod reference;
+pub mod show;
 mod source;
 pub mod value;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,12 +28,14 @@ use tracing::level_filters::LevelFilter;
 use crate::attribution::IdlePolicy;
 use crate::carbon::resources::Accounting;
 use crate::engine::Settings;
+use crate::export::prometheus::bounds::Limits;
 use crate::grid;
 use crate::grid::chain::GridSettings;
 use crate::grid::facts::FactBook;
 use crate::grid::feeds::{Boundary, Coordinates, Feed};
 use crate::grid::place::Found;
 use crate::sensors::{DomainId, Roots};
+use crate::server::bind::Listen;
 
 use carbon::PueSettings;
 use keys::{Form, KEYS};
@@ -162,8 +164,10 @@ pub struct Options {
     pub socket: PathBuf,
     /// Whose members may use the socket.
     pub socket_group: Option<String>,
-    /// HTTP addresses.
-    pub listen: Vec<SocketAddr>,
+    /// Where HTTP is served.
+    pub listen: Vec<Listen>,
+    /// TLS and basic auth of HTTP.
+    pub web_config_file: Option<PathBuf>,
     /// Time between readings.
     pub period: Duration,
     /// sysfs and procfs.
@@ -198,11 +202,17 @@ pub struct Options {
     pub grid: GridSettings,
     /// What feeds of both boundaries are asked for.
     boundary: Boundary,
+    /// How many series metrics may have.
+    pub limits: Limits,
     /// Log level.
     pub log_level: LevelFilter,
     /// The file that was read.
     pub file: Option<PathBuf>,
     origins: Vec<Origin>,
+    /// What was written for each key, where it was set.
+    texts: Vec<Option<Vec<String>>>,
+    /// The lines of the file's lists of tables.
+    tables: Vec<(&'static str, usize)>,
 }
 
 impl Options {
@@ -222,6 +232,7 @@ impl Options {
             }
             options.calibration = settings.calibration;
             options.grid.chain = settings.feeds;
+            options.tables = settings.tables;
             options.file = Some(path);
         }
         for (place, key) in KEYS.iter().enumerate() {
@@ -330,6 +341,7 @@ impl Options {
         note(self.socket != earlier.socket, "daemon.socket");
         note(self.socket_group != earlier.socket_group, "daemon.socket_group");
         note(self.listen != earlier.listen, "daemon.listen");
+        note(self.web_config_file != earlier.web_config_file, "daemon.web_config_file");
         note(self.roots.sysfs != earlier.roots.sysfs, "sensors.sysfs");
         note(self.roots.procfs != earlier.roots.procfs, "sensors.procfs");
         note(self.nvml_library != earlier.nvml_library, "sensors.nvml_library");
@@ -345,6 +357,7 @@ impl Options {
             socket: running.socket,
             socket_group: running.socket_group,
             listen: running.listen,
+            web_config_file: running.web_config_file,
             roots: running.roots,
             nvml_library: running.nvml_library,
             calibration: running.calibration,
@@ -367,7 +380,8 @@ impl Options {
             state_dir: home("XDG_STATE_HOME", ".local/state/aimeter", SYSTEM_STATE_DIR),
             socket: runtime.join("aimeter.sock"),
             socket_group: None,
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 10077))],
+            listen: vec![Listen::Tcp(([127, 0, 0, 1], 10077).into())],
+            web_config_file: None,
             period: Duration::from_secs(1),
             roots: Roots::default(),
             nvml_library: None,
@@ -385,9 +399,12 @@ impl Options {
             pue: PueSettings::default(),
             accounting: Accounting::default(),
             grid: GridSettings::default(),
+            limits: Limits::default(),
             log_level: LevelFilter::INFO,
             file: None,
             origins: vec![Origin::Default; KEYS.len()],
+            texts: vec![None; KEYS.len()],
+            tables: Vec::new(),
         }
     }
 
@@ -395,6 +412,7 @@ impl Options {
         self.take(place, values)
             .map_err(|what| wrong(origin.clone(), &KEYS[place].path(), what))?;
         self.origins[place] = origin;
+        self.texts[place] = Some(values.to_vec());
         Ok(())
     }
 
@@ -404,7 +422,11 @@ impl Options {
             ("daemon", "state_dir") => self.state_dir = value::path(text)?,
             ("daemon", "socket") => self.socket = value::socket_path(text)?,
             ("daemon", "socket_group") => self.socket_group = Some(text.to_owned()),
-            ("daemon", "listen") => self.listen = addresses(values)?,
+            ("daemon", "listen") => {
+                self.listen =
+                    values.iter().map(|text| value::listen(text)).collect::<Result<_, _>>()?;
+            }
+            ("daemon", "web_config_file") => self.web_config_file = Some(value::path(text)?),
             ("sensors", "period") => {
                 self.period =
                     value::duration(text, Duration::from_millis(100), Duration::from_secs(10))?;
@@ -434,6 +456,9 @@ impl Options {
             ("grid", "poll") => self.grid.poll = value::poll(text)?,
             ("grid", "ca") => self.grid.network.ca = Some(value::path(text)?),
             ("grid", "proxy") => self.grid.network.proxy = Some(value::proxy(text)?),
+            ("metrics", "max_jobs") => self.limits.jobs = value::count(text)?,
+            ("metrics", "max_users") => self.limits.users = value::count(text)?,
+            ("metrics", "max_projects") => self.limits.projects = value::count(text)?,
             ("log", "level") => self.log_level = value::level(text)?,
             (section, name) => return Err(format!("`{section}.{name}` cannot be set")),
         }
@@ -449,15 +474,6 @@ fn wrong(origin: Origin, name: &str, what: String) -> ConfigError {
         }
         origin => ConfigError::Given { origin, what },
     }
-}
-
-fn addresses(values: &[String]) -> Result<Vec<SocketAddr>, String> {
-    let address = |text: &String| {
-        text.parse().map_err(|_| {
-            format!("`{text}` is no address: write IP:PORT, such as 127.0.0.1:10077 or [::1]:0")
-        })
-    };
-    values.iter().map(address).collect()
 }
 
 #[cfg(test)]

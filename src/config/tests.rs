@@ -81,7 +81,7 @@ fn a_wrong_value_names_its_place() {
     assert_eq!(
         case.message(),
         "environment variable AIMETER_LISTEN: `localhost` is no address: write IP:PORT, such as \
-         127.0.0.1:10077 or [::1]:0"
+         127.0.0.1:10077 or [::1]:0, unix:PATH, or systemd"
     );
     case.environment.clear();
     case.flags.push(("carbon", "pue", "0.5"));
@@ -145,6 +145,7 @@ fn every_key_can_be_set_from_its_own_example() {
 #[test]
 fn what_needs_a_restart_is_what_the_table_says() {
     let other = "[daemon]\nstate_dir = '/x'\nsocket = '/x/s'\nsocket_group = 'g'\nlisten = []\n\
+        web_config_file = '/x'\n\
         [sensors]\nperiod = '2s'\nsysfs = '/x'\nprocfs = '/x'\nnvml_library = '/x'\n\
         [attribution]\nidle = 'reserved'\n[ledger]\ninterval = '1min'\nkeep_finished = '1min'\n\
         [carbon]\nzone = 'DE'\npue = 1.5\n[log]\nlevel = 'debug'\n";

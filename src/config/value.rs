@@ -14,6 +14,7 @@ use crate::grid::chain::Poll;
 use crate::grid::feeds::{Boundary, Coordinates, Signal};
 use crate::grid::schedule::SHORTEST_PERIOD;
 use crate::grid::secret::Secret;
+use crate::server::bind::Listen;
 
 /// A duration such as `500ms`, `1s`, `5min` or `1h 30min`, within a range.
 pub fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
@@ -49,6 +50,34 @@ pub fn socket_path(text: &str) -> Result<PathBuf, String> {
         ));
     }
     path(text)
+}
+
+/// A place to listen on: `IP:PORT`, `unix:PATH`, `systemd` or `systemd:NAME`.
+pub fn listen(text: &str) -> Result<Listen, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return socket_path(path).map(Listen::Unix);
+    }
+    match text.split_once(':') {
+        None if text == "systemd" => return Ok(Listen::Systemd(None)),
+        Some(("systemd", name)) if !name.is_empty() => {
+            return Ok(Listen::Systemd(Some(name.to_owned())));
+        }
+        _ => {}
+    }
+    text.parse().map(Listen::Tcp).map_err(|_| {
+        format!(
+            "`{text}` is no address: write IP:PORT, such as 127.0.0.1:10077 or [::1]:0, \
+             unix:PATH, or systemd"
+        )
+    })
+}
+
+/// A number of series.
+pub fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 0..=100_000) => Ok(count),
+        _ => Err(format!("`{text}` is no number of series: write a whole one from 0 to 100000")),
+    }
 }
 
 /// A power usage effectiveness from 1 to 10, in thousandths.
@@ -219,6 +248,17 @@ mod tests {
         assert_eq!(coordinates("-90,180"), at(-90_000, 180_000));
         for wrong in ["", "48", "48,", "91,0", "0,181", "NaN,0", "48 2", "48,2,1"] {
             assert!(coordinates(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_place_to_listen_on_is_an_address_a_path_or_the_service_managers() {
+        assert_eq!(listen("[::1]:0"), Ok(Listen::Tcp("[::1]:0".parse().unwrap())));
+        assert_eq!(listen("unix:/run/a.sock"), Ok(Listen::Unix("/run/a.sock".into())));
+        assert_eq!(listen("systemd"), Ok(Listen::Systemd(None)));
+        assert_eq!(listen("systemd:http"), Ok(Listen::Systemd(Some("http".into()))));
+        for wrong in ["", "unix:", "systemd:", "10077", "localhost:1", "1.2.3.4", "systemdx"] {
+            assert!(listen(wrong).is_err(), "{wrong}");
         }
     }
 

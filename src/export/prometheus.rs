@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `/metrics`: the snapshot in Prometheus's text format 0.0.4.
+//! `/metrics`: the snapshot in Prometheus's text format 0.0.4 and in OpenMetrics 1.0.
 //!
-//! One collector over the latest snapshot builds every family anew, so that a
+//! Both forms are written from the same families of the same moment. One collector over the latest snapshot builds every family anew, so that a
 //! counter is exactly the book's value and all values are of one moment. Units
 //! are base units (joules, watts, grams); names, types and labels stand in
 //! [`families`], from which `docs/metrics.md` is checked. Command lines never
 //! appear here, and no label is called `job` or `instance`, which are
 //! Prometheus's own.
 
+pub mod bounds;
 pub mod families;
+pub mod negotiation;
+mod open_metrics;
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use ::prometheus::core::{Collector, Desc};
@@ -24,10 +28,9 @@ use crate::sensors::{Kind, ReadError};
 use crate::settlement::task::Shared;
 use crate::settlement::{Figure, Settlement};
 
+use bounds::{Limits, OTHER, Split};
 use families::Family;
-
-/// The content type of [`Exporter::text`].
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+use negotiation::Format;
 
 /// Failures by reason, in the order of [`DomainView::read_errors`].
 const REASONS: [&str; 4] = [
@@ -54,21 +57,43 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// An exporter of whatever `latest` gives, with the settled view beside it.
+    /// An exporter of whatever `latest` gives, with the settled view beside it, within
+    /// the default [`Limits`].
     pub fn new(
         latest: impl Fn() -> Arc<Snapshot> + Send + Sync + 'static,
         settlement: Shared,
     ) -> Exporter {
+        Exporter::within(Limits::default, latest, settlement)
+    }
+
+    /// The same within the limits that `limits` gives at each scrape.
+    pub fn within(
+        limits: impl Fn() -> Limits + Send + Sync + 'static,
+        latest: impl Fn() -> Arc<Snapshot> + Send + Sync + 'static,
+        settlement: Shared,
+    ) -> Exporter {
         let registry = Registry::new();
-        let latest = Box::new(latest);
-        let collector = SnapshotCollector { descs: families::descs(), latest, settlement };
+        let (latest, limits) = (Box::new(latest), Box::new(limits));
+        let descs = families::descs();
+        let collector = SnapshotCollector { descs, latest, limits, settlement };
         let registered = registry.register(Box::new(collector));
         // Fails only for names that clash in `families`, which a test reads.
         debug_assert!(registered.is_ok());
         Exporter { registry }
     }
 
-    /// The page.
+    /// The page in this format.
+    ///
+    /// # Errors
+    /// Where the encoder refuses a family.
+    pub fn page(&self, format: Format) -> Result<Vec<u8>, ::prometheus::Error> {
+        match format {
+            Format::Text => self.text(),
+            Format::OpenMetrics => Ok(open_metrics::page(&self.registry.gather()).into_bytes()),
+        }
+    }
+
+    /// The page in text format 0.0.4.
     ///
     /// # Errors
     /// Where the encoder refuses a family.
@@ -83,6 +108,7 @@ struct SnapshotCollector {
     descs: Vec<Desc>,
     latest: Box<dyn Fn() -> Arc<Snapshot> + Send + Sync>,
     settlement: Shared,
+    limits: Box<dyn Fn() -> Limits + Send + Sync>,
 }
 
 impl Collector for SnapshotCollector {
@@ -102,16 +128,25 @@ impl Collector for SnapshotCollector {
             page.source(source);
         }
         let shown = Shown::of(&snapshot);
-        for job in &snapshot.jobs {
+        let limits = (self.limits)();
+        let jobs = bounds::jobs(&snapshot.jobs, limits.jobs);
+        for job in jobs.views() {
             page.job(job, &shown);
         }
-        for user in &snapshot.users {
+        let users = bounds::accounts(&snapshot.users, limits.users);
+        for user in users.views() {
             page.account(&USER, user, &shown);
         }
-        for project in &snapshot.projects {
+        let projects = bounds::accounts(&snapshot.projects, limits.projects);
+        for project in projects.views() {
             page.account(&PROJECT, project, &shown);
         }
-        page.settlement(&self.settlement.load(), &snapshot);
+        let hidden =
+            [("jobs", jobs.hidden), ("users", users.hidden), ("projects", projects.hidden)];
+        for (of, hidden) in hidden {
+            page.put(&families::HIDDEN, &[of], hidden as f64);
+        }
+        page.settlement(&self.settlement.load(), &snapshot, &jobs, &users, &projects);
         page.families.into_iter().map(|(_, family)| family).collect()
     }
 }
@@ -257,35 +292,68 @@ impl Page {
         }
     }
 
-    /// Emissions as they are known now: gauges, since they may fall.
-    fn settlement(&mut self, view: &Settlement, snapshot: &Snapshot) {
+    /// Emissions as they are known now: gauges, since they may fall. What has no series
+    /// of its own stands in `other` here too.
+    fn settlement(
+        &mut self,
+        view: &Settlement,
+        snapshot: &Snapshot,
+        jobs: &Split<'_, JobView>,
+        users: &Split<'_, AccountView>,
+        projects: &Split<'_, AccountView>,
+    ) {
         self.put_time(&families::SETTLEMENT_TIME, &[], view.at);
+        let families = (&families::JOB_SETTLED, &families::JOB_UNSETTLED);
+        let shown: HashSet<&str> = jobs.shown.iter().map(|job| job.meta.id.as_str()).collect();
+        let mut rest = (0.0, 0.0);
         for job in &snapshot.jobs {
             let meta = &job.meta;
-            if let Some(figure) = view.jobs.get(&meta.id) {
-                let project = meta.project.as_deref().unwrap_or_default();
-                let who = [meta.id.as_str(), &meta.name, &meta.user, project];
-                self.figure(&families::JOB_SETTLED, &families::JOB_UNSETTLED, &who, figure);
+            let Some(figure) = view.jobs.get(&meta.id) else { continue };
+            let project = meta.project.as_deref().unwrap_or_default();
+            let who = [meta.id.as_str(), &meta.name, &meta.user, project];
+            if jobs.hidden == 0 || shown.contains(meta.id.as_str()) {
+                self.figure(families, &who, grams(figure));
+            } else {
+                add_grams(&mut rest, figure);
             }
         }
-        for (user, figure) in &view.users {
-            self.figure(&families::USER_SETTLED, &families::USER_UNSETTLED, &[user], figure);
+        if jobs.hidden > 0 {
+            self.figure(families, &[OTHER, OTHER, "", ""], rest);
         }
-        for (project, figure) in &view.projects {
-            let families = (&families::PROJECT_SETTLED, &families::PROJECT_UNSETTLED);
-            self.figure(families.0, families.1, &[project], figure);
+        let families = (&families::USER_SETTLED, &families::USER_UNSETTLED);
+        self.figures(families, &view.users, users);
+        let families = (&families::PROJECT_SETTLED, &families::PROJECT_UNSETTLED);
+        self.figures(families, &view.projects, projects);
+    }
+
+    fn figures(
+        &mut self,
+        families: (&'static Family, &'static Family),
+        figures: &BTreeMap<String, Figure>,
+        split: &Split<'_, AccountView>,
+    ) {
+        let shown: HashSet<&str> = split.shown.iter().map(|view| &*view.name).collect();
+        let mut rest = (0.0, 0.0);
+        for (name, figure) in figures {
+            if split.hidden == 0 || shown.contains(name.as_str()) {
+                self.figure(families, &[name], grams(figure));
+            } else {
+                add_grams(&mut rest, figure);
+            }
+        }
+        if split.hidden > 0 {
+            self.figure(families, &[OTHER], rest);
         }
     }
 
     fn figure(
         &mut self,
-        settled: &'static Family,
-        unsettled: &'static Family,
+        families: (&'static Family, &'static Family),
         labels: &[&str],
-        figure: &Figure,
+        (settled, unsettled): (f64, f64),
     ) {
-        self.put(settled, labels, figure.settled_grams());
-        self.put(unsettled, labels, figure.unsettled.grams());
+        self.put(families.0, labels, settled);
+        self.put(families.1, labels, unsettled);
     }
 
     fn account(&mut self, families: &AccountFamilies, view: &AccountView, shown: &Shown) {
@@ -345,4 +413,15 @@ impl Page {
 
 fn flag(is: bool) -> f64 {
     if is { 1.0 } else { 0.0 }
+}
+
+/// Settled and unsettled grams.
+fn grams(figure: &Figure) -> (f64, f64) {
+    (figure.settled_grams(), figure.unsettled.grams())
+}
+
+fn add_grams(sum: &mut (f64, f64), figure: &Figure) {
+    let (settled, unsettled) = grams(figure);
+    sum.0 += settled;
+    sum.1 += unsettled;
 }

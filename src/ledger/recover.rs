@@ -272,21 +272,26 @@ fn running_job(connection: &Connection, row: JobRow) -> Result<RunningJob> {
     })
 }
 
-/// Sums by user or project (`column`), what is open included.
+/// Sums by user or project (`column`), what is open included, in the order of their
+/// first jobs: the order in which the engine met them, so that a limit on their number
+/// finds the same ones before and after a restart.
 fn accounts(connection: &Connection, column: &str) -> Result<Vec<AccountEnergy>> {
     let sql = format!(
-        "SELECT job.{column}, domain.kind, job.zone, job.pue_thousandths, part.energy_uj
+        "SELECT job.{column}, domain.kind, job.zone, job.pue_thousandths, part.energy_uj, job.key
          FROM {PARTS} JOIN job ON job.key = part.job JOIN domain ON domain.key = part.domain
          WHERE domain.overlap IS NULL AND job.{column} IS NOT NULL"
     );
     let mut statement = connection.prepare(&sql)?;
     let mut found = statement.query([])?;
     let mut sums: BTreeMap<(String, Kind, Option<String>, Option<u32>), Energy> = BTreeMap::new();
+    let mut first: BTreeMap<String, i64> = BTreeMap::new();
     while let Some(row) = found.next()? {
         let word: String = row.get(1)?;
         let Some(kind) = Kind::from_word(&word) else { continue };
         let sum = sums.entry((row.get(0)?, kind, row.get(2)?, row.get(3)?)).or_default();
         *sum = sum.saturating_add(rows::energy(row, 4)?);
+        let key: i64 = row.get(5)?;
+        first.entry(row.get(0)?).and_modify(|first| *first = key.min(*first)).or_insert(key);
     }
     let account = |((name, kind, zone, pue_thousandths), energy)| AccountEnergy {
         name,
@@ -295,7 +300,9 @@ fn accounts(connection: &Connection, column: &str) -> Result<Vec<AccountEnergy>>
         pue_thousandths,
         energy,
     };
-    Ok(sums.into_iter().map(account).collect())
+    let mut accounts: Vec<AccountEnergy> = sums.into_iter().map(account).collect();
+    accounts.sort_by_key(|account| first.get(&account.name).copied());
+    Ok(accounts)
 }
 
 fn ended(connection: &Connection, since: Timestamp) -> Result<Vec<JobSummary>> {

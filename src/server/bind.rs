@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Taking the ports and the control socket, all or none.
+//! Taking the places that HTTP is served on and the control socket, all or none.
 //!
 //! A socket file that another daemon answers on is never taken away; one that
 //! nobody answers on is left over from a crash and replaced. The file goes when
@@ -12,7 +12,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-/// Mode of the control socket: owner and group may connect.
+use super::activation::{self, Handed};
+
+/// Mode of our sockets: owner and group may connect.
 const SOCKET_MODE: u32 = 0o660;
 
 /// Why something could not be taken.
@@ -27,71 +29,131 @@ pub enum BindError {
         source: io::Error,
     },
     /// Another daemon has the socket.
-    #[error("another daemon answers on {}; stop it, or choose another --socket", .0.display())]
+    #[error("another daemon answers on {}; stop it, or choose another path", .0.display())]
     InUse(PathBuf),
     /// What is there is no socket.
-    #[error("{} is there and is no socket; remove it, or choose another --socket", .0.display())]
+    #[error("{} is there and is no socket; remove it, or choose another path", .0.display())]
     NoSocket(PathBuf),
     /// The configured group does not exist.
     #[error("there is no group `{0}` for the socket; make it with `groupadd --system {0}`")]
     NoGroup(String),
     /// The socket or its folder.
-    #[error("cannot make the socket {}: {source}; choose another --socket", path.display())]
+    #[error("cannot make the socket {}: {source}; choose another path", path.display())]
     Socket {
         /// Which.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
+    /// Sockets of the service manager.
+    #[error("cannot take the service manager's sockets: {0}")]
+    Activation(#[from] activation::ActivationError),
+}
+
+/// Where HTTP may be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// An address and port.
+    Tcp(SocketAddr),
+    /// A Unix socket of ours.
+    Unix(PathBuf),
+    /// The sockets that the service manager hands over: those of this name, else all.
+    Systemd(Option<String>),
+}
+
+/// A place that HTTP is served on.
+#[derive(Debug)]
+pub enum Listener {
+    /// A TCP socket.
+    Tcp(TcpListener),
+    /// A Unix socket of ours.
+    Unix(UnixSocket),
+    /// A Unix socket of the service manager's, whose file is not ours.
+    HandedUnix(UnixListener),
+}
+
+impl Listener {
+    /// Where it listens: `IP:PORT` with the port that was really taken, or `unix:PATH`.
+    pub fn place(&self) -> String {
+        let path = |listener: &UnixListener| {
+            let address = listener.local_addr().ok();
+            let path = address.as_ref().and_then(|address| address.as_pathname());
+            format!("unix:{}", path.unwrap_or(Path::new("")).display())
+        };
+        match self {
+            Listener::Tcp(listener) => {
+                listener.local_addr().map(|address| address.to_string()).unwrap_or_default()
+            }
+            Listener::Unix(socket) => path(&socket.listener),
+            Listener::HandedUnix(listener) => path(listener),
+        }
+    }
 }
 
 /// What was taken.
 #[derive(Debug)]
 pub struct Bound {
     /// HTTP.
-    pub listeners: Vec<TcpListener>,
+    pub listeners: Vec<Listener>,
     /// The control socket.
-    pub socket: Option<ControlSocket>,
+    pub socket: Option<UnixSocket>,
 }
 
 impl Bound {
-    /// Takes every address and the socket.
+    /// Takes every place and the control socket. `group` may use our Unix sockets.
     ///
     /// # Errors
     /// The first that cannot be taken; what was taken before is given back.
-    pub fn take(
-        listen: &[SocketAddr],
-        socket: &Path,
-        group: Option<&str>,
-    ) -> Result<Bound, BindError> {
-        let listeners = listen
-            .iter()
-            .map(|address| {
-                let taken = TcpListener::bind(address)
-                    .and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-                taken.map_err(|source| BindError::Address { address: *address, source })
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Bound { listeners, socket: Some(ControlSocket::take(socket, group)?) })
+    pub fn take(listen: &[Listen], socket: &Path, group: Option<&str>) -> Result<Bound, BindError> {
+        let activated = listen.iter().any(|place| matches!(place, Listen::Systemd(_)));
+        let mut handed = if activated { activation::handed_over()? } else { Vec::new() };
+        let mut listeners = Vec::new();
+        for place in listen {
+            match place {
+                Listen::Tcp(address) => listeners.push(Listener::Tcp(tcp(*address)?)),
+                Listen::Unix(path) => {
+                    listeners.push(Listener::Unix(UnixSocket::take(path, group)?));
+                }
+                Listen::Systemd(name) => {
+                    for socket in activation::choose(&mut handed, name.as_deref())? {
+                        listeners.push(match socket {
+                            Handed::Tcp(listener) => Listener::Tcp(listener),
+                            Handed::Unix(listener) => Listener::HandedUnix(listener),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(Bound { listeners, socket: Some(UnixSocket::take(socket, group)?) })
     }
 
     /// The addresses with the ports that were really taken.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        let address = |listener: &Listener| match listener {
+            Listener::Tcp(listener) => listener.local_addr().ok(),
+            Listener::Unix(_) | Listener::HandedUnix(_) => None,
+        };
+        self.listeners.iter().filter_map(address).collect()
     }
 }
 
-/// The control socket; its file goes with it.
+fn tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+        .map_err(|source| BindError::Address { address, source })
+}
+
+/// A Unix socket of ours; its file goes with it.
 #[derive(Debug)]
-pub struct ControlSocket {
+pub struct UnixSocket {
     /// The socket, not blocking.
     pub listener: UnixListener,
     path: PathBuf,
     file: (u64, u64),
 }
 
-impl ControlSocket {
-    fn take(path: &Path, group: Option<&str>) -> Result<ControlSocket, BindError> {
+impl UnixSocket {
+    fn take(path: &Path, group: Option<&str>) -> Result<UnixSocket, BindError> {
         let failed = |source| BindError::Socket { path: path.to_owned(), source };
         let group = group.map(group_id).transpose()?;
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -106,11 +168,11 @@ impl ControlSocket {
         fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE)).map_err(failed)?;
         let metadata = fs::symlink_metadata(path).map_err(failed)?;
         let file = (metadata.dev(), metadata.ino());
-        Ok(ControlSocket { listener, path: path.to_owned(), file })
+        Ok(UnixSocket { listener, path: path.to_owned(), file })
     }
 }
 
-impl Drop for ControlSocket {
+impl Drop for UnixSocket {
     fn drop(&mut self) {
         let ours = fs::symlink_metadata(&self.path)
             .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.file);
@@ -158,16 +220,16 @@ mod tests {
     fn a_left_over_socket_is_replaced_and_a_living_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run/aimeter.sock");
-        let first = ControlSocket::take(&path, None).unwrap();
+        let first = UnixSocket::take(&path, None).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, SOCKET_MODE);
-        assert!(matches!(ControlSocket::take(&path, None), Err(BindError::InUse(_))));
+        assert!(matches!(UnixSocket::take(&path, None), Err(BindError::InUse(_))));
         drop(first);
         assert!(!path.exists());
 
         // As a crash leaves it: the file without anyone behind it.
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists());
-        let second = ControlSocket::take(&path, None).unwrap();
+        let second = UnixSocket::take(&path, None).unwrap();
         assert!(UnixStream::connect(&path).is_ok());
         drop(second);
     }
@@ -176,7 +238,7 @@ mod tests {
     fn another_daemons_newer_file_is_not_taken_away() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
-        let ours = ControlSocket::take(&path, None).unwrap();
+        let ours = UnixSocket::take(&path, None).unwrap();
         fs::remove_file(&path).unwrap();
         fs::write(folder.path().join("other"), "").unwrap();
         fs::rename(folder.path().join("other"), &path).unwrap();
@@ -189,11 +251,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "precious").unwrap();
-        assert!(matches!(ControlSocket::take(&path, None), Err(BindError::NoSocket(_))));
+        assert!(matches!(UnixSocket::take(&path, None), Err(BindError::NoSocket(_))));
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
         let free = folder.path().join("s");
         assert!(matches!(
-            ControlSocket::take(&free, Some("no-such-group-of-ours")),
+            UnixSocket::take(&free, Some("no-such-group-of-ours")),
             Err(BindError::NoGroup(_))
         ));
         assert!(!free.exists());

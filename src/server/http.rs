@@ -1,60 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
-//! HTTP, read-only:
+//! The pages, read-only:
 //!
-//! - `GET /metrics`: the latest snapshot in Prometheus's text format 0.0.4.
+//! - `GET /metrics`: the latest snapshot in Prometheus's text format 0.0.4 or in
+//!   OpenMetrics, as the scraper asks, packed with gzip where it takes that.
 //! - `GET /healthz`: 200 `ok`, or 503 and in words why the sampler stands still.
 //! - `GET /`: a small page with links.
 //!
-//! Connections are few, short-lived and bounded in every direction, so that a
-//! slow client holds nothing but its own connection.
+//! How connections are held within bounds is in [`super::accept`].
 
-use std::pin::pin;
+use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tokio::sync::Semaphore;
 
 use crate::clock;
-use crate::export::prometheus::{CONTENT_TYPE, Exporter};
+use crate::export::prometheus::Exporter;
+use crate::export::prometheus::negotiation::{Format, takes_gzip};
 
 use super::Context;
 use super::heartbeat::Heartbeat;
-
-/// Connections at a time; more wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 32;
-/// Time for a request's head, and between two requests of a connection.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time in which the peer must take what we send, by the kernel's `TCP_USER_TIMEOUT`.
-const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-/// Life of a connection; a scraper opens another.
-const LIFETIME: Duration = Duration::from_secs(120);
-/// Time for the answer under way when a connection is asked to end.
-const GRACE: Duration = Duration::from_millis(200);
-/// Header lines of a request.
-const MAX_HEADERS: usize = 64;
-/// Bytes of a request's head.
-const MAX_HEAD: usize = 16 * 1024;
+use super::web::guard::guard;
 
 #[derive(Clone)]
 struct Pages {
     exporter: Arc<Exporter>,
     heartbeat: Arc<Heartbeat>,
+    /// One page of metrics is made at a time.
+    turn: Arc<Semaphore>,
 }
 
 /// The pages.
 pub fn pages(context: &Context) -> Router {
-    let engine = context.engine.clone();
+    let (engine, limits) = (context.engine.clone(), context.limits.clone());
+    let settlement = context.settlement.clone();
+    let exporter = Exporter::within(move || **limits.load(), move || engine.snapshot(), settlement);
     let state = Pages {
-        exporter: Arc::new(Exporter::new(move || engine.snapshot(), context.settlement.clone())),
+        exporter: Arc::new(exporter),
         heartbeat: context.heartbeat.clone(),
+        turn: Arc::new(Semaphore::new(1)),
     };
     Router::new()
         .route("/", get(landing))
@@ -62,16 +53,59 @@ pub fn pages(context: &Context) -> Router {
         .route("/healthz", get(healthz))
         .fallback(no_page)
         .with_state(state)
+        .layer(middleware::from_fn_with_state(context.web.clone(), guard))
 }
 
-async fn metrics(State(pages): State<Pages>) -> Response {
-    match pages.exporter.text() {
-        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+/// The page is made on another thread: while a long one is written, commands of the
+/// control socket are answered.
+async fn metrics(State(pages): State<Pages>, headers: HeaderMap) -> Response {
+    let format = Format::accepted(&all(&headers, header::ACCEPT));
+    let gzip = takes_gzip(&all(&headers, header::ACCEPT_ENCODING));
+    let Ok(turn) = pages.turn.acquire_owned().await else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let made = tokio::task::spawn_blocking(move || {
+        let page = page(&pages.exporter, format, gzip);
+        drop(turn);
+        page
+    });
+    let page = made.await.map_err(|error| error.to_string()).and_then(|page| page);
+    match page {
+        Ok(page) => {
+            let mut response = page.into_response();
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+            headers.insert(header::VARY, VARY);
+            if gzip {
+                headers.insert(header::CONTENT_ENCODING, GZIP);
+            }
+            response
+        }
         Err(error) => {
             tracing::error!(%error, "the metrics could not be written");
             (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
         }
     }
+}
+
+const VARY: HeaderValue = HeaderValue::from_static("accept, accept-encoding");
+const GZIP: HeaderValue = HeaderValue::from_static("gzip");
+
+fn page(exporter: &Exporter, format: Format, gzip: bool) -> Result<Vec<u8>, String> {
+    let page = exporter.page(format).map_err(|error| error.to_string())?;
+    if !gzip {
+        return Ok(page);
+    }
+    // The fast level: a page is mostly names that repeat.
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    let written = packed.write_all(&page);
+    written.and_then(|()| packed.finish()).map_err(|error| error.to_string())
+}
+
+/// All values of a header in one text, as if they had been sent so.
+fn all(headers: &HeaderMap, name: HeaderName) -> String {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.collect::<Vec<_>>().join(",")
 }
 
 async fn healthz(State(pages): State<Pages>) -> Response {
@@ -94,58 +128,4 @@ async fn landing() -> Html<&'static str> {
         "<ul>\n<li><a href=\"/metrics\">Metrics</a></li>\n",
         "<li><a href=\"/healthz\">Health</a></li>\n</ul>\n</body>\n</html>\n"
     ))
-}
-
-/// Accepts and serves until `stop` turns true.
-pub async fn serve(listener: TcpListener, pages: Router, mut stop: watch::Receiver<bool>) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let next = async {
-            let slot = slots.clone().acquire_owned().await;
-            (slot, listener.accept().await)
-        };
-        let (slot, accepted) = tokio::select! {
-            next = next => next,
-            _ = stop.wait_for(|stop| *stop) => break,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let (pages, stop) = (pages.clone(), stop.clone());
-                tokio::spawn(async move {
-                    connection(stream, pages, stop).await;
-                    drop(slot);
-                });
-            }
-            Err(error) => {
-                // Out of descriptors, mostly: it passes, and asking at once would spin.
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-        }
-    }
-    drop(listener);
-    _ = slots.acquire_many(MAX_CONNECTIONS as u32).await;
-}
-
-async fn connection(stream: TcpStream, pages: Router, mut stop: watch::Receiver<bool>) {
-    let send_timeout = SEND_TIMEOUT.as_millis() as u32;
-    // Without it a client that reads nothing holds its slot for LIFETIME.
-    _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, send_timeout);
-    _ = stream.set_nodelay(true);
-    let mut builder = hyper::server::conn::http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEAD);
-    let service = TowerToHyperService::new(pages);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    tokio::select! {
-        // How a connection ends is the client's business.
-        _ = connection.as_mut() => return,
-        _ = stop.wait_for(|stop| *stop) => {}
-        () = tokio::time::sleep(LIFETIME) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    _ = tokio::time::timeout(GRACE, connection).await;
 }

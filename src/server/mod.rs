@@ -7,6 +7,8 @@
 //! awaited with a bound. A slow or hostile client costs one of a limited number
 //! of connections for a limited time, nothing else.
 
+pub mod accept;
+pub mod activation;
 pub mod bind;
 pub mod client;
 pub mod control;
@@ -14,6 +16,7 @@ pub mod heartbeat;
 pub mod http;
 pub mod protocol;
 pub mod rights;
+pub mod web;
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,16 +25,20 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{oneshot, watch};
 
 use crate::carbon::Known;
 use crate::engine::Handle;
+use crate::export::prometheus::bounds::Limits;
 use crate::ledger::JobReport;
 use crate::record::Record;
 use crate::settlement::task::Shared;
 
+use accept::{Door, Service};
 use bind::Bound;
 use heartbeat::Heartbeat;
+use web::Web;
 
 /// How long answers under way may take to leave when the server stops.
 const GRACE: Duration = Duration::from_millis(250);
@@ -64,12 +71,18 @@ pub struct Context {
     pub settlement: Shared,
     /// Where processes' owners are looked up.
     pub procfs: PathBuf,
+    /// TLS and basic auth of HTTP, where there is a web file.
+    pub web: Option<Arc<Web>>,
+    /// How many series the metrics may have.
+    pub limits: Arc<ArcSwap<Limits>>,
 }
 
 /// The running server.
 pub struct Server {
     /// The HTTP addresses, with the ports that were really taken.
     pub addresses: Vec<SocketAddr>,
+    /// All places that HTTP is served on: `IP:PORT` or `unix:PATH`.
+    pub places: Vec<String>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -81,6 +94,7 @@ impl Server {
     /// Where the system gives no thread or no event queue.
     pub fn start(bound: Bound, context: Context) -> io::Result<Server> {
         let addresses = bound.addresses();
+        let places = bound.listeners.iter().map(bind::Listener::place).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name("server".into()).spawn(move || {
@@ -91,7 +105,7 @@ impl Server {
             // Look-ups of names may hang in the name service; nobody waits for them.
             runtime.shutdown_background();
         })?;
-        Ok(Server { addresses, stop: Some(stop), thread: Some(thread) })
+        Ok(Server { addresses, places, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Whether it has ended without being asked.
@@ -112,10 +126,9 @@ impl Server {
 async fn serve(bound: Bound, context: Context, stopped: oneshot::Receiver<()>) -> io::Result<()> {
     let (stopping, stop) = watch::channel(false);
     let mut tasks = tokio::task::JoinSet::new();
-    let pages = http::pages(&context);
+    let service = Service { pages: http::pages(&context), web: context.web.clone() };
     for listener in bound.listeners {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        tasks.spawn(http::serve(listener, pages.clone(), stop.clone()));
+        tasks.spawn(accept::serve(Door::new(listener)?, service.clone(), stop.clone()));
     }
     if let Some(socket) = bound.socket {
         let listener = tokio::net::UnixListener::from_std(socket.listener.try_clone()?)?;

@@ -129,8 +129,8 @@ impl Rig {
         });
         let mut daemon = Daemon { child, address: String::new(), lines };
         daemon.address = daemon
-            .wait_for("listening on http://")
-            .rsplit("http://")
+            .wait_for("listening on http")
+            .rsplit("://")
             .next()
             .expect("an address")
             .to_owned();
@@ -235,11 +235,17 @@ impl Daemon {
 
     /// `GET` of one of its pages.
     pub fn get(&self, page: &str) -> String {
+        self.get_with(page, "")
+    }
+
+    /// The same with more header lines, each with its line end.
+    pub fn get_with(&self, page: &str, headers: &str) -> String {
         use std::io::{Read, Write};
         let mut stream = std::net::TcpStream::connect(&self.address).expect("its port");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
-        write!(stream, "GET {page} HTTP/1.1\r\nHost: aimeter\r\nConnection: close\r\n\r\n")
-            .expect("a request");
+        let request =
+            format!("GET {page} HTTP/1.1\r\nHost: aimeter\r\nConnection: close\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).expect("a request");
         let mut text = String::new();
         stream.read_to_string(&mut text).expect("an answer");
         text.split_once("\r\n\r\n").expect("a body").1.to_owned()

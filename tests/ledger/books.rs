@@ -19,6 +19,32 @@ fn id(text: &str) -> aimeter::jobs::JobId {
     text.parse().unwrap()
 }
 
+/// In the order in which the engine met them: a limit on their number must find the
+/// same ones after a restart, or counters would fall.
+#[test]
+fn users_and_projects_come_in_the_order_of_their_first_jobs() {
+    let folder = tempfile::tempdir().unwrap();
+    let named = [("zoe", "p"), ("adam", "q"), ("zoe", "a"), ("mia", "b")];
+    let jobs: Vec<_> = (1..)
+        .zip(named)
+        .map(|(key, (user, project))| {
+            let mut row = job(key, &format!("j{key}"), None);
+            row.spec.user = user.to_owned();
+            row.spec.project = Some(project.to_owned());
+            row
+        })
+        .collect();
+    let mut events = domains();
+    events.extend(jobs.iter().map(job_event));
+    let bookings = [4, 3, 2, 1].map(|job| line(job, 1, 0, 10)).to_vec();
+    write(folder.path(), events, bookings);
+    let (_writer, found) = open(folder.path());
+    let users: Vec<_> = found.users.iter().map(|account| account.name.as_str()).collect();
+    let projects: Vec<_> = found.projects.iter().map(|account| account.name.as_str()).collect();
+    assert_eq!(users, ["zoe", "adam", "mia"]);
+    assert_eq!(projects, ["p", "q", "a", "b"]);
+}
+
 #[test]
 fn a_restart_finds_all_that_it_needs() {
     let folder = tempfile::tempdir().unwrap();

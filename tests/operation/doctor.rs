@@ -240,6 +240,24 @@ fn a_port_that_another_has_is_told_with_how_to_find_out_who() {
 }
 
 #[test]
+fn a_wrong_web_file_and_a_socket_that_another_has_are_told() {
+    let rig = machine();
+    let web = rig.path("web.yml").display().to_string();
+    std::fs::write(&web, "basic_auth_users: {alice: plain}\n").unwrap();
+    let socket = rig.path("http.sock");
+    let place = format!("unix:{}", socket.display());
+    let args = ["--zone", ZONE, "--listen", &place, "--web-config-file", &web];
+    let findings = doctor(&rig, &args);
+    is(the(&findings, "web", "the password of `alice`"), "error", "mend it");
+    the(&findings, "port", "is the daemon's to make");
+    std::fs::write(&web, "").unwrap();
+    let _other = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let findings = doctor(&rig, &args);
+    is(the(&findings, "port", "somebody answers"), "error", "daemon.listen");
+    assert_eq!(the(&findings, "web", "web.yml")["severity"], "ok");
+}
+
+#[test]
 fn a_feed_that_does_not_answer_and_a_zone_that_is_none_are_told() {
     let rig = machine();
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap();

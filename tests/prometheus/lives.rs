@@ -149,6 +149,11 @@ fn hostile_names_are_escaped_and_seen_as_they_are() {
     assert_eq!(run.record["job"]["name"], name);
     let page = metrics(&daemon);
     page.check_with_promtool();
+    // The same page in the other format, as the strictest reader there is sees it.
+    let open = daemon.get_with("/metrics", "Accept: application/openmetrics-text\r\n");
+    let read = crate::python::open_metrics(&open).unwrap_or_else(|error| panic!("{error}\n{open}"));
+    assert!(read.contains("aimeter_job_energy_joules counter joules"), "{read}");
+    assert_eq!(read.lines().count(), Page::parse(open).samples.len());
     assert_eq!(page.one("aimeter_job_running", &[("job_name", name), ("project", project)]), 0.0);
     assert_eq!(page.one("aimeter_jobs_running", &[]), 0.0);
     assert!(

@@ -2,10 +2,13 @@
 //! The truth of `/metrics`: what a real Prometheus server sees of a real daemon
 //! is what the ledger and the records say, on every page and for good.
 
+#[path = "../common/python.rs"]
+mod python;
 #[path = "../common/rig.rs"]
 mod rig;
 
 mod faults;
+mod formats;
 mod lives;
 mod page;
 mod scrapes;

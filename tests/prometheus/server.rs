@@ -27,10 +27,16 @@ pub struct Last {
 impl Prometheus {
     /// Starts one in this folder that scrapes `target`, and waits until it is ready.
     pub fn start(folder: &Path, target: &str) -> Prometheus {
+        Prometheus::start_with(folder, target, "")
+    }
+
+    /// The same with more lines of YAML in the scrape job.
+    pub fn start_with(folder: &Path, target: &str, more: &str) -> Prometheus {
         let config = folder.join("prometheus.yml");
         let text = format!(
             "global: {{scrape_interval: {SCRAPE_SECONDS}s, scrape_timeout: 1900ms}}\n\
-             scrape_configs: [{{job_name: aimeter, static_configs: [{{targets: ['{target}']}}]}}]\n"
+             scrape_configs:\n  - job_name: aimeter\n    \
+             static_configs: [{{targets: ['{target}']}}]\n{more}"
         );
         std::fs::write(&config, text).expect("its configuration");
         // A port that was free a moment ago: Prometheus cannot say which it takes.
@@ -67,11 +73,17 @@ impl Prometheus {
         for byte in expression.bytes() {
             encoded.push_str(&format!("%{byte:02X}"));
         }
-        let answer = self.request(&format!("/api/v1/query?query={encoded}")).expect("an answer");
+        let data = self.api(&format!("/api/v1/query?query={encoded}"));
+        data["result"].as_array().expect("a list").clone()
+    }
+
+    /// The data of a page of its API.
+    pub fn api(&self, path: &str) -> Value {
+        let answer = self.request(path).expect("an answer");
         let body = answer.split_once("\r\n\r\n").expect("a body").1;
         let body: Value = serde_json::from_str(body).expect("JSON");
-        assert_eq!(body["status"], "success", "{expression}: {body}");
-        body["data"]["result"].as_array().expect("a list").clone()
+        assert_eq!(body["status"], "success", "{path}: {body}");
+        body["data"].clone()
     }
 
     /// The last sample, as it was scraped, of each series of the last hour.

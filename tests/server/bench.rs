@@ -16,7 +16,7 @@ use aimeter::engine::{Command, EngineError, Handle, Started};
 use aimeter::jobs::{GpuRequest, JobId, JobSpec, JobState};
 use aimeter::ledger::{JobKey, JobReport, JobRow};
 use aimeter::record::*;
-use aimeter::server::bind::Bound;
+use aimeter::server::bind::{Bound, Listen};
 use aimeter::server::client::{Client, ClientError};
 use aimeter::server::heartbeat::Heartbeat;
 use aimeter::server::protocol::SensorList;
@@ -41,7 +41,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let socket = folder.path().join("aimeter.sock");
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let any = Listen::Tcp(([127, 0, 0, 1], 0).into());
         let bound = Bound::take(&[any], &socket, None).unwrap();
         // As a group of which everyone here is a member.
         std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o666)).unwrap();
@@ -53,6 +53,8 @@ impl Bench {
             grid: Grid { record: Arc::new(record_of), known: Arc::new(|_| Default::default()) },
             settlement: Default::default(),
             procfs: "/proc".into(),
+            web: None,
+            limits: Arc::default(),
         };
         let server = Server::start(bound, context).unwrap();
         let address = server.addresses[0];

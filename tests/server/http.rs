@@ -11,11 +11,15 @@ use super::bench::*;
 
 /// One HTTP exchange, by hand.
 fn http(address: SocketAddr, request: &str) -> String {
+    String::from_utf8(http_bytes(address, request)).unwrap()
+}
+
+fn http_bytes(address: SocketAddr, request: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
     answer
 }
 
@@ -34,6 +38,7 @@ fn the_pages_are_three_and_read_only() {
     assert_eq!(status("HEAD", "/metrics"), "200");
     assert_eq!(status("POST", "/metrics"), "405");
     assert_eq!(status("DELETE", "/"), "405");
+    assert_eq!(status("POST", "/jobs"), "405");
     assert_eq!(status("GET", "/jobs"), "404");
     assert_eq!(status("GET", "/../etc/passwd"), "404");
     let metrics = http(bench.address, &request("GET", "/metrics"));
@@ -41,6 +46,31 @@ fn the_pages_are_three_and_read_only() {
     assert!(metrics.contains("\naimeter_ticks_total 0\n"));
     let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(64 * 1024));
     assert!(http(bench.address, &head).starts_with("HTTP/1.1 431"));
+}
+
+#[test]
+fn metrics_come_in_the_format_and_the_coding_that_are_asked_for() {
+    let bench = Bench::new();
+    let ask = |headers: &str| {
+        let request =
+            format!("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{headers}\r\n");
+        let answer = http_bytes(bench.address, &request);
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        (String::from_utf8(answer[..end].to_vec()).unwrap(), answer[end + 4..].to_vec())
+    };
+    let (head, open_metrics) = ask("Accept: application/openmetrics-text;version=1.0.0\r\n");
+    let content_type =
+        "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n";
+    assert!(head.contains(content_type), "{head}");
+    assert!(open_metrics.ends_with(b"\n# EOF\n"));
+    let (plain, text) = ask("Accept: image/png\r\nAccept: */*;q=0.1\r\n");
+    assert!(plain.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+    assert!(plain.contains("vary: accept, accept-encoding") && !plain.contains("encoding: gzip"));
+    let (packed, bytes) = ask("Accept-Encoding: br, gzip\r\n");
+    assert!(packed.contains("content-encoding: gzip\r\n"), "{packed}");
+    let mut unpacked = Vec::new();
+    flate2::read::GzDecoder::new(bytes.as_slice()).read_to_end(&mut unpacked).unwrap();
+    assert_eq!(unpacked, text);
 }
 
 #[test]

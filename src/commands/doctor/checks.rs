@@ -2,6 +2,7 @@
 //! The checks, one function each: what is looked at, and what it means.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,8 +14,10 @@ use crate::jobs::cgroup::Cradle;
 use crate::ledger::query::Reader;
 use crate::ledger::schema::LedgerError;
 use crate::sensors::{Method, Missing};
+use crate::server::bind::Listen;
 use crate::server::client::{Client, ClientError};
 use crate::server::protocol::{SensorList, SensorRow};
+use crate::server::web::Web;
 
 use super::super::{grid, start};
 use super::{Finding, Severity};
@@ -35,8 +38,11 @@ pub fn all(options: &Options, problem: Option<&ConfigError>, say: &mut dyn FnMut
     say(cgroup(options, served));
     say(answer);
     say(ledger(options, served));
-    for address in &options.listen {
-        say(port(*address, served));
+    for place in &options.listen {
+        say(http(place, served));
+    }
+    if let Some(path) = &options.web_config_file {
+        say(web_file(path));
     }
     intensity(options, say);
 }
@@ -218,6 +224,41 @@ fn ledger(options: &Options, served: bool) -> Finding {
 fn room(directory: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(directory).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+fn http(place: &Listen, served: bool) -> Finding {
+    let finding = |severity, what: String| Finding::new("port", severity, what);
+    match place {
+        Listen::Tcp(address) => port(*address, served),
+        Listen::Unix(socket) => {
+            let path = socket.display();
+            match (UnixStream::connect(socket), served) {
+                (Ok(_), true) => finding(Severity::Ok, format!("{path} answers")),
+                (Ok(_), false) => finding(Severity::Error, format!("somebody answers on {path}"))
+                    .with("stop who does, or set daemon.listen"),
+                (Err(error), true) => finding(
+                    Severity::Warning,
+                    format!("nothing answers on {path}, though a daemon runs: {error}"),
+                )
+                .with("set daemon.listen here as it is for the daemon, or look into its log"),
+                (Err(_), false) => finding(Severity::Ok, format!("{path} is the daemon's to make")),
+            }
+        }
+        Listen::Systemd(_) => finding(
+            Severity::Note,
+            "HTTP is served on the service manager's sockets: systemctl list-sockets".into(),
+        ),
+    }
+}
+
+/// The web file with all that it names.
+fn web_file(path: &Path) -> Finding {
+    match Web::open(path) {
+        Ok(_) => Finding::new("web", Severity::Ok, path.display().to_string()),
+        Err(error) => Finding::new("web", Severity::Error, error.to_string()).with(
+            "mend it: a daemon does not start with it, and one that runs keeps the earlier one",
+        ),
+    }
 }
 
 fn port(address: SocketAddr, served: bool) -> Finding {

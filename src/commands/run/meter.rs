@@ -347,6 +347,8 @@ fn serve_ranks(
         grid: settle::grid_of(roots, facts, None, accounting),
         settlement: Default::default(),
         procfs: run.options.roots.procfs.clone(),
+        web: None,
+        limits: Arc::default(),
     };
     Server::start(bound, context).ok()
 }

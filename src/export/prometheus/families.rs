@@ -88,6 +88,8 @@ families! {
         "CO2e of making the hardware that a project's jobs held; apart from that of their electricity.";
     PUE = gauge "aimeter_pue_ratio" &["source"],
         "The building's power usage effectiveness in force, and who says so; absent where none is set.";
+    HIDDEN = gauge "aimeter_metrics_hidden" &["of"],
+        "Jobs, users or projects without series of their own: beyond the configured number they stand together as \"other\".";
     SETTLEMENT_TIME = gauge "aimeter_settlement_timestamp_seconds" &[],
         "When the settled and unsettled grams were last derived from the ledger, in seconds since 1970 UTC.";
     INTENSITY = gauge "aimeter_grid_intensity_grams_per_kwh" &["grid_zone", "source", "signal", "quality"],
@@ -169,6 +171,9 @@ mod tests {
                 assert!(!["job", "instance", "zone", "le", "quantile"].contains(label));
             }
             assert!(ALL[i + 1..].iter().all(|other| other.name != family.name));
+            // OpenMetrics takes the end of a counter's or info's name off.
+            let short = ["_total", "_info"].iter().find_map(|end| family.name.strip_suffix(end));
+            assert!(ALL.iter().all(|other| Some(other.name) != short), "{}", family.name);
         }
     }
 }
