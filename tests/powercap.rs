@@ -307,7 +307,7 @@ fn a_counter_for_root_only_is_explained_once_with_the_remedy() {
     assert_eq!(forbidden.len(), 1);
     assert!(forbidden[0].what.contains("package-0, package-0/core, package-0/dram"));
     let remedy = forbidden[0].remedy.as_deref().unwrap();
-    assert!(remedy.contains("systemctl enable") && remedy.contains("chgrp aimeter"));
+    assert!(remedy.contains("systemctl enable") && remedy.contains("udevadm trigger"));
 }
 
 #[test]

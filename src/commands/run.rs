@@ -85,29 +85,29 @@ fn metered(run: &RunOptions) -> Result<Outcome, Stopped> {
     // Ranks share one cgroup, which the first one's meter makes.
     let cradle =
         if identity.shared { None } else { Cradle::make(&run.options.roots, &identity.job).ok() };
-    let mut by_daemon = false;
-    let result = metered_in(run, &identity, &launch, start, cradle.as_ref(), &mut by_daemon);
-    // The daemon has still to read it; it removes it after that.
-    if let (Some(cradle), false) = (cradle, by_daemon) {
+    let mut in_use = false;
+    let result = metered_in(run, &identity, &launch, start, cradle.as_ref(), &mut in_use);
+    // A daemon that has still to read it removes it after that, if it has the right to.
+    if let (Some(cradle), false) = (cradle, in_use) {
         cradle.remove();
     }
     result
 }
 
-/// The same, the command's process in that cgroup; says whether the daemon meters.
+/// The same, the command's process in that cgroup; says whether a daemon still reads it.
 fn metered_in(
     run: &RunOptions,
     identity: &Identity,
     launch: &Launch,
     start: Start,
     cradle: Option<&Cradle>,
-    by_daemon: &mut bool,
+    in_use: &mut bool,
 ) -> Result<Outcome, Stopped> {
     let paused = wrapper::spawn(launch, cradle.map(Cradle::as_fd))?;
     let spec = spec(run, identity, paused.pid(), start.timing);
     let mut meter = Meter::start(run, identity, spec).map_err(Stopped::Usage)?;
     start.remark.into_iter().for_each(|remark| meter.remark(remark));
-    *by_daemon = meter.is_daemons();
+    *in_use = meter.is_daemons();
     // A failed exec shows at the wait; `running` holds signals until the record is out.
     let mut running = match paused.release() {
         Ok(running) => running,
@@ -119,6 +119,7 @@ fn metered_in(
     };
     let wanted = !run.args.quiet || run.args.json.is_some();
     let finished = meter.finish(&outcome, wanted);
+    *in_use &= !finished.read;
     output::show(run, finished);
     Ok(outcome)
 }

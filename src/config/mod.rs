@@ -366,18 +366,26 @@ impl Options {
     }
 
     fn defaults(sources: &Sources<'_>) -> Options {
-        let home = |variable: &str, below: &str, system: &str| -> PathBuf {
-            let get = |name: &str| (sources.environment)(name).filter(|text| !text.is_empty());
+        let get = |name: &str| (sources.environment)(name).filter(|text| !text.is_empty());
+        let home = |service: &str, variable: &str, below: &str, system: &str| -> PathBuf {
+            // The folder that systemd made for a service of our own, which has no home
+            // (systemd.exec(5)); another service's folder has another name.
+            let given = get(service).map(PathBuf::from).filter(|path| path.ends_with("aimeter"));
             let user =
                 get(variable).map(|folder| Path::new(&folder).join("aimeter")).or_else(|| {
                     (!below.is_empty())
                         .then(|| get("HOME").map(|home| Path::new(&home).join(below)))?
                 });
-            if sources.root { system.into() } else { user.unwrap_or_else(|| system.into()) }
+            if sources.root {
+                system.into()
+            } else {
+                given.or(user).unwrap_or_else(|| system.into())
+            }
         };
-        let runtime = home("XDG_RUNTIME_DIR", "", "/run/aimeter");
+        let runtime = home("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR", "", "/run/aimeter");
+        let below = ".local/state/aimeter";
         Options {
-            state_dir: home("XDG_STATE_HOME", ".local/state/aimeter", SYSTEM_STATE_DIR),
+            state_dir: home("STATE_DIRECTORY", "XDG_STATE_HOME", below, SYSTEM_STATE_DIR),
             socket: runtime.join("aimeter.sock"),
             socket_group: None,
             listen: vec![Listen::Tcp(([127, 0, 0, 1], 10077).into())],

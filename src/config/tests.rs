@@ -124,6 +124,28 @@ fn the_defaults_of_paths_follow_the_user() {
 }
 
 #[test]
+fn a_service_of_our_own_uses_the_folders_that_systemd_made_for_it() {
+    let resolve = |name: &'static str| {
+        let get = move |variable: &str| match variable {
+            "STATE_DIRECTORY" => Some(format!("/srv/state/{name}")),
+            "RUNTIME_DIRECTORY" => Some(format!("/srv/run/{name}")),
+            "HOME" => Some("/home/a".into()),
+            _ => None,
+        };
+        let environment = &get;
+        let file = FileChoice::None;
+        Options::resolve(&Sources { flags: Vec::new(), environment, file, root: false }).unwrap()
+    };
+    let own = resolve("aimeter");
+    assert_eq!(own.state_dir, Path::new("/srv/state/aimeter"));
+    assert_eq!(own.socket, Path::new("/srv/run/aimeter/aimeter.sock"));
+    // `aimeter run` within another service.
+    let other = resolve("other");
+    assert_eq!(other.state_dir, Path::new("/home/a/.local/state/aimeter"));
+    assert_eq!(other.client_sockets(), [Path::new(SYSTEM_SOCKET)]);
+}
+
+#[test]
 fn every_key_can_be_set_from_its_own_example() {
     for (place, key) in KEYS.iter().enumerate() {
         let partner = match key.name {

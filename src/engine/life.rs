@@ -140,7 +140,7 @@ impl Engine {
             spec,
         };
         let key = row.key;
-        let slot = self.add_job(row, claim);
+        let slot = self.add_job(row, claim, Vec::new());
         self.tell_intensity(slot);
         for missing in self.gpu_missing.iter().chain(&self.local_missing) {
             self.batch.events.push(Event::Missing { job: key, missing: missing.clone() });
@@ -166,7 +166,8 @@ impl Engine {
 
     /// Gives a job an account, a user and a project; used for new jobs and for those
     /// taken up again after a restart.
-    pub(super) fn add_job(&mut self, row: JobRow, claim: CpuClaim) -> Slot {
+    /// `known` are the remarks that the ledger has already.
+    pub(super) fn add_job(&mut self, row: JobRow, claim: CpuClaim, known: Vec<String>) -> Slot {
         let slot = self.books.open_account(row.key);
         let meta = Arc::new(JobMeta {
             id: row.spec.id.clone(),
@@ -205,7 +206,7 @@ impl Engine {
             power: Power::ZERO,
             pieces: Vec::new(),
             piece: None,
-            notes: Vec::new(),
+            notes: known,
             gone_looks: 0,
             resumed: false,
             ended_between: None,

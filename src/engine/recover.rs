@@ -157,7 +157,7 @@ impl Engine {
     fn resume_job(&mut self, job: RunningJob, mut claim: CpuClaim) {
         self.await_domains(&job);
         let runs = self.still_runs(&mut claim);
-        let slot = self.add_job(job.row, claim);
+        let slot = self.add_job(job.row, claim, job.notes);
         self.tell_intensity(slot);
         for line in &job.lines {
             self.restore_line(slot, line, true);
@@ -178,7 +178,6 @@ impl Engine {
         let Some(resumed) = self.job_mut(slot) else { return };
         resumed.cpu_used = job.cpu_microseconds.unwrap_or(0);
         resumed.resumed = true;
-        resumed.notes = job.notes;
         resumed.ended_between = (!runs).then_some((since, now));
         for (place, total) in before {
             resumed.before[place] = Some(total);

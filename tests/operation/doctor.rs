@@ -188,7 +188,7 @@ fn a_ledger_that_is_damaged_closed_or_full_is_told() {
     let open = |mode| std::fs::Permissions::from_mode(mode);
     std::fs::set_permissions(&file, open(0o600)).unwrap();
     let found = findings_of_nobody(&rig);
-    is(the(&found, "ledger", "cannot open"), "warning", "group");
+    is(the(&found, "ledger", "cannot open"), "warning", "ask as root");
 
     let small = rig.path("small");
     std::fs::create_dir(&small).unwrap();

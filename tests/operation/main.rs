@@ -8,10 +8,13 @@ mod rig;
 mod commands;
 mod doctor;
 mod gpus;
+mod packages;
+mod rights;
 mod signals;
+mod units;
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use nvml_standin::Gpu;
@@ -46,11 +49,18 @@ fn wait_for_gpu(daemon: &Daemon) {
 fn program_for_all(rig: &Rig) -> PathBuf {
     let copy = rig.path("aimeter");
     if !copy.exists() {
-        std::fs::copy(env!("CARGO_BIN_EXE_aimeter"), &copy).expect("a copy of the binary");
+        copy_program(Path::new(env!("CARGO_BIN_EXE_aimeter")), &copy);
     }
     let open = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(rig.folder.path(), open).expect("chmod");
     copy
+}
+
+/// Copies a program that is run right after. By another process: a fork of another test
+/// would hold a file that this one writes, and it could not be run ("text file busy").
+fn copy_program(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg(from).arg(to).status().expect("cp");
+    assert!(status.success(), "cannot copy {}", from.display());
 }
 
 /// `aimeter ARGS` on this rig as `nobody`, in no other group.

@@ -174,7 +174,10 @@ fn cgroup(options: &Options, served: bool) -> Finding {
         Err(error) if served => Finding::new(
             "cgroup",
             Severity::Note,
-            format!("you may make none ({error}): the daemon tries for each job"),
+            format!(
+                "you may make none ({error}): the daemon tries for each job, else its CPU time \
+                 is taken from its process tree (docs/install.md)"
+            ),
         ),
         Err(error) => Finding::new(
             "cgroup",
@@ -182,7 +185,8 @@ fn cgroup(options: &Options, served: bool) -> Finding {
             format!("none for jobs ({error}): CPU time is taken from the process tree"),
         )
         .with(
-            "run the daemon as root, or systemd-run --user --scope -p Delegate=yes aimeter run …",
+            "systemd-run --user --scope -p Delegate=yes aimeter run …; or give the daemon the \
+             right (docs/install.md)",
         ),
     }
 }
@@ -202,7 +206,7 @@ fn ledger(options: &Options, served: bool) -> Finding {
         }
         Err(error @ LedgerError::Open { .. }) => {
             return finding(Severity::Warning, error.to_string())
-                .with("join the ledger's group, or ask as its owner");
+                .with("ask as root, or as the ledger's owner");
         }
         Err(error) => return finding(Severity::Error, error.to_string()),
     };

@@ -77,6 +77,8 @@ pub struct Finished {
     pub record: Option<Record>,
     /// What the user should know.
     pub remarks: Vec<String>,
+    /// Whether the readings of the job's end are in: whoever meters needs it no more.
+    pub read: bool,
 }
 
 impl Meter {
@@ -220,7 +222,7 @@ impl Meter {
 
     /// The command has ended: waits for the last readings if the record is wanted.
     pub fn finish(self, outcome: &Outcome, wanted: bool) -> Finished {
-        let mut finished = Finished { record: None, remarks: self.remarks };
+        let mut finished = Finished { remarks: self.remarks, ..Finished::default() };
         match self.by {
             By::Client { client, member } => {
                 let patience = if self.daemon { END_WAIT } else { Duration::ZERO };
@@ -283,7 +285,10 @@ impl End<'_> {
             return;
         }
         match self.insist(|wait| client.end(self.job, self.pid, exit, at, wait)) {
-            Ok(record) => finished.record = wanted.then_some(record),
+            Ok(record) => {
+                finished.read = true;
+                finished.record = wanted.then_some(record);
+            }
             Err(error) => finished.remarks.push(format!(
                 "{error}; once it runs again, the job's energy is in its ledger: aimeter show {}",
                 self.job

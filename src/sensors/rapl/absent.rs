@@ -44,9 +44,9 @@ pub(super) fn forbidden(zones: &[String]) -> Missing {
         state: "not_permitted".into(),
         why: "energy_uj is readable by root only (CVE-2020-8694)".into(),
         remedy: Some(
-            "use the daemon: sudo systemctl enable --now aimeter; or give a group the right: \
-             sudo sh -c 'groupadd -f aimeter && chgrp aimeter /sys/class/powercap/*/energy_uj && \
-             chmod 0440 /sys/class/powercap/*/energy_uj'"
+            "use the daemon: sudo systemctl enable --now aimeter; where the daemon itself says \
+             this, give its group the right (docs/install.md): sudo udevadm trigger --action=add \
+             --subsystem-match=powercap --settle && sudo systemctl restart aimeter"
                 .into(),
         ),
     }

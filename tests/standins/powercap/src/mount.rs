@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The FUSE file system: every read of a counter is computed at that moment.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{
-    BackgroundSession, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
-    Generation, INodeNo, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory,
-    ReplyEntry, ReplyOpen, Request, SessionACL,
+    BackgroundSession, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem,
+    FopenFlags, Generation, INodeNo, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData,
+    ReplyDirectory, ReplyEntry, ReplyOpen, Request, SessionACL, TimeOrNow,
 };
 use rustix::mount::UnmountFlags;
 
@@ -67,7 +68,6 @@ impl Drop for Mounted {
 pub(crate) fn mount(tree: Tree, meters: Vec<Arc<Meter>>, folder: &Path) -> io::Result<Mounted> {
     let mut config = Config::default();
     config.mount_options = vec![
-        MountOption::RO,
         MountOption::FSName("powercap-standin".into()),
         // The kernel heeds the files' modes, as sysfs does.
         MountOption::DefaultPermissions,
@@ -75,7 +75,7 @@ pub(crate) fn mount(tree: Tree, meters: Vec<Arc<Meter>>, folder: &Path) -> io::R
     config.acl = SessionACL::All;
     // A slow read must not hold up the others.
     config.n_threads = Some(4);
-    let files = Files { tree, meters: meters.clone() };
+    let files = Files { tree, meters: meters.clone(), given: Mutex::default() };
     let session = fuser::spawn_mount(files, folder, &config)?;
     Ok(Mounted { root: folder.to_path_buf(), meters, session: Some(session) })
 }
@@ -84,6 +84,9 @@ pub(crate) fn mount(tree: Tree, meters: Vec<Arc<Meter>>, folder: &Path) -> io::R
 struct Files {
     tree: Tree,
     meters: Vec<Arc<Meter>>,
+    /// Mode and group of files that somebody changed, as sysfs allows; a file that is
+    /// made anew (another inode) has its first ones again.
+    given: Mutex<HashMap<u64, (u16, u32)>>,
 }
 
 impl Files {
@@ -119,8 +122,11 @@ impl Files {
             Node::Energy(_, mode) => (FileType::RegularFile, *mode, 4_096),
             _ => (FileType::RegularFile, 0o444, 4_096),
         };
+        let ino = self.inode(index)?;
+        let given = self.given.lock().expect("no panic under this lock");
+        let (perm, gid) = given.get(&ino.0).copied().unwrap_or((perm, 0));
         Some(FileAttr {
-            ino: self.inode(index)?,
+            ino,
             size,
             blocks: 0,
             atime: UNIX_EPOCH,
@@ -131,7 +137,7 @@ impl Files {
             perm,
             nlink: 1,
             uid: 0,
-            gid: 0,
+            gid,
             rdev: 0,
             blksize: 4_096,
             flags: 0,
@@ -191,6 +197,33 @@ impl Filesystem for Files {
             Some(attributes) => reply.attr(&NO_TTL, &attributes),
             None => reply.error(Errno::ENOENT),
         }
+    }
+
+    fn setattr(
+        &self,
+        _request: &Request,
+        inode: INodeNo,
+        mode: Option<u32>,
+        _uid: Option<u32>,
+        gid: Option<u32>,
+        _size: Option<u64>,
+        _atime: Option<TimeOrNow>,
+        _mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        _handle: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let Some(now) = self.entry(inode).and_then(|index| self.attributes(index)) else {
+            return reply.error(Errno::ENOENT);
+        };
+        let perm = mode.map_or(now.perm, |mode| (mode & 0o7777) as u16);
+        let gid = gid.unwrap_or(now.gid);
+        self.given.lock().expect("no panic under this lock").insert(inode.0, (perm, gid));
+        reply.attr(&NO_TTL, &FileAttr { perm, gid, ..now });
     }
 
     fn readlink(&self, _request: &Request, inode: INodeNo, reply: ReplyData) {
