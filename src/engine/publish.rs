@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::attribution::gpu::Tie;
 use crate::clock;
 use crate::jobs::JobId;
 use crate::ledger::JobReport;
@@ -17,7 +18,7 @@ use crate::units::{BootTime, Emissions, Energy, Power};
 use super::core::Engine;
 use super::job::Job;
 use super::snapshot::{
-    AccountView, ByKind, DomainView, JobMeta, JobView, LedgerView, Snapshot, SourceView,
+    AccountView, ByKind, ClaimView, DomainView, JobMeta, JobView, LedgerView, Snapshot, SourceView,
 };
 
 /// A user's or a project's totals.
@@ -56,6 +57,7 @@ pub(super) struct Finished {
     pub at: BootTime,
     pub meta: Arc<JobMeta>,
     pub started: Timestamp,
+    pub ended: Option<Timestamp>,
     pub energy: ByKind,
     pub node: Energy,
     pub emissions: Emissions,
@@ -72,6 +74,7 @@ impl Engine {
         self.finished.push(Finished {
             at: clock::now(),
             started: job.row.started,
+            ended: job.row.ended,
             energy: job.energy,
             node: job.node,
             emissions: job.emissions,
@@ -123,6 +126,7 @@ impl Engine {
         snapshot.missed_ticks = self.missed_ticks;
         self.fill_domains(&mut snapshot.domains);
         self.fill_jobs(&mut snapshot.jobs);
+        self.fill_claims(&mut snapshot.claims);
         fill_accounts(&self.users, &mut snapshot.users);
         fill_accounts(&self.projects, &mut snapshot.projects);
         self.fill_sources(&mut snapshot.sources);
@@ -154,6 +158,7 @@ impl Engine {
             meta: Arc::clone(&job.meta),
             running: true,
             started: job.row.started,
+            ended: None,
             energy: job.energy,
             node: job.node,
             emissions: job.emissions,
@@ -164,12 +169,30 @@ impl Engine {
             meta: Arc::clone(&job.meta),
             running: false,
             started: job.started,
+            ended: job.ended,
             energy: job.energy,
             node: job.node,
             emissions: job.emissions,
             embodied: job.embodied,
             power: Power::ZERO,
         }));
+    }
+
+    fn fill_claims(&self, out: &mut Vec<ClaimView>) {
+        out.clear();
+        for gpu in &self.gpus {
+            let held = || gpu.claims.iter().filter(|claim| claim.tie == Tie::Held);
+            for claim in held() {
+                // The innermost job pays for it.
+                if held().any(|inner| self.is_inside(inner.slot, claim.slot)) {
+                    continue;
+                }
+                if let Some(job) = self.job(claim.slot) {
+                    let domain = Arc::clone(&self.domains[gpu.place].domain);
+                    out.push(ClaimView { domain, job: Arc::clone(&job.meta) });
+                }
+            }
+        }
     }
 
     fn fill_sources(&self, out: &mut Vec<SourceView>) {
