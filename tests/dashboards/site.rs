@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Two hosts with jobs of two users and several projects, scraped by one Prometheus
+//! that has the shipped rules. One GPU does nothing while a job holds it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
+
+use nvml_standin::{Gpu, Level};
+use powercap_standin::{PowercapTree, Trace};
+
+use crate::model::path;
+use crate::rig::{Daemon, Rig, eventually};
+use crate::server::Prometheus;
+
+/// Debian's `nobody`.
+const NOBODY: &str = "65534";
+
+/// A host of the site.
+pub struct Host {
+    pub rig: Rig,
+    pub daemon: Daemon,
+}
+
+/// What a job asks for.
+pub struct Job {
+    pub name: &'static str,
+    pub project: &'static str,
+    pub gpus: &'static str,
+}
+
+/// The whole.
+pub struct Site {
+    pub alpha: Host,
+    pub beta: Host,
+    pub server: Prometheus,
+    _folder: tempfile::TempDir,
+}
+
+impl Site {
+    /// Starts daemons and Prometheus, and waits until both hosts are scraped.
+    pub fn start(scrape: &str) -> Site {
+        let at_work = training(620_000, 340_000, 45, 0);
+        let alpha = Host::start(vec![at_work, nvml_standin::Trace::Constant { mw: 95_000 }], "GB");
+        let beta = Host::start(vec![training(410_000, 250_000, 70, 20)], "FR");
+        let folder = tempfile::tempdir().unwrap();
+        let rules = path("dashboards/rules");
+        let target = |name, host: &Host| {
+            let address = &host.daemon.address;
+            format!("{{targets: ['{address}'], labels: {{instance: {name}}}}}")
+        };
+        let config = format!(
+            "global: {{scrape_interval: {scrape}, scrape_timeout: 900ms, evaluation_interval: 1s}}\n\
+             rule_files: ['{}/*.yml']\n\
+             scrape_configs: [{{job_name: aimeter, static_configs: [{}, {}]}}]\n",
+            rules.display(),
+            target("alpha", &alpha),
+            target("beta", &beta),
+        );
+        let server = Prometheus::configured(folder.path(), &config);
+        let site = Site { alpha, beta, server, _folder: folder };
+        site.wait_for("both hosts", "count(aimeter_domain_power_watts{kind='gpu'}) == 3");
+        site
+    }
+
+    /// Waits until an expression of the scraped data holds.
+    pub fn wait_for(&self, what: &str, expression: &str) {
+        eventually(what, || {
+            let answer = self.server.query(expression);
+            (!answer.is_empty()).then_some(())
+        });
+    }
+}
+
+/// A GPU's power as in training: steps, then an evaluation that needs less.
+fn training(high: u64, low: u64, seconds: u64, offset: u64) -> nvml_standin::Trace {
+    let mut levels = Vec::new();
+    for round in 0..40 {
+        // Some seconds of loading data before each, and never twice the same power.
+        let begin = (offset + round * (seconds + 15)) * 1_000;
+        let jitter = (round * 7_919) % 23 * 1_000;
+        levels.push(Level { at_ms: begin, mw: low * 3 / 4 + jitter });
+        levels.push(Level { at_ms: begin + 3_000, mw: high - jitter });
+        levels.push(Level { at_ms: begin + 1_000 * seconds, mw: low + jitter });
+    }
+    nvml_standin::Trace::Levels(levels)
+}
+
+impl Host {
+    fn start(powers: Vec<nvml_standin::Trace>, zone: &str) -> Host {
+        let tree = PowercapTree::builder()
+            .package(0, Trace::constant(120))
+            .dram(0, Trace::constant(25))
+            .psys(Trace::constant(400));
+        let gpus = powers.into_iter().enumerate();
+        let gpus = gpus.map(|(index, power)| Gpu {
+            name: "NVIDIA H100 80GB HBM3".into(),
+            ..Gpu::numbered(index, power)
+        });
+        let rig = Rig::new(tree, gpus.collect());
+        let args = ["--zone", zone, "--pue", "1.2", "--socket-group", "nogroup"];
+        let daemon = rig.daemon(&args);
+        Host { rig, daemon }
+    }
+
+    fn arguments(job: &Job) -> Vec<&'static str> {
+        let mut arguments = vec!["--name", job.name, "--gpus", job.gpus];
+        if !job.project.is_empty() {
+            arguments.extend(["--project", job.project]);
+        }
+        arguments
+    }
+
+    /// Starts a job of root's that runs until [`Host::stop`] is called with its name.
+    pub fn start_job(&self, job: &Job) -> crate::rig::Wrapped {
+        let arguments = Host::arguments(job);
+        let script = self.script(job);
+        self.rig.start(&arguments, &["/bin/sh", "-c", &script])
+    }
+
+    /// The same as `nobody`.
+    pub fn start_job_of_nobody(&self, job: &Job) -> Child {
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(self.rig.folder.path(), open).expect("chmod");
+        let program = self.rig.path("aimeter");
+        std::fs::copy(env!("CARGO_BIN_EXE_aimeter"), &program).expect("a copy of the binary");
+        let own = self.rig.aimeter("run");
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]);
+        command.arg(program).args(["run", "--quiet"]).args(Host::arguments(job));
+        command.args(["--", "/bin/sh", "-c", &self.script(job)]);
+        for (name, value) in own.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.stdin(Stdio::null());
+        command.spawn().expect("setpriv (Debian package util-linux)")
+    }
+
+    /// Some work now and then, until the job is told to end.
+    fn script(&self, job: &Job) -> String {
+        let stop = self.rig.path(job.name);
+        format!(
+            "while [ ! -e {} ]; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 0.3; done",
+            stop.display()
+        )
+    }
+
+    /// Tells a job to end.
+    pub fn stop(&self, job: &Job) {
+        std::fs::write(self.rig.path(job.name), "").expect("the sign to end");
+    }
+}
