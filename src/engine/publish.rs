@@ -95,15 +95,26 @@ impl Engine {
         self.finished.iter().any(|finished| finished.meta.id == *id)
     }
 
-    /// Power over the time since the last tick. Read from energy, never the reverse.
-    pub(super) fn update_power(&mut self, now: BootTime) {
-        let time = now.since(self.last_power);
-        self.last_power = now;
-        for job in self.jobs.iter_mut().flatten() {
-            job.power = std::mem::take(&mut job.since_power).over(time);
+    /// Power over the last reading of each domain, and the jobs' parts of it. Read from
+    /// energy, never the reverse. A GPU is read by a thread of its own, so that a tick
+    /// may see no reading of it, or two: a domain without a new one keeps its power.
+    pub(super) fn update_power(&mut self) {
+        for (place, domain) in self.domains.iter_mut().enumerate() {
+            let read = domain.since_power.take();
+            if let Some((energy, time)) = read {
+                domain.power = Some(energy.over(time));
+            }
+            for job in self.jobs.iter_mut().flatten() {
+                if let Some((_, time)) = read {
+                    job.powers[place] = std::mem::take(&mut job.since_power[place]).over(time);
+                } else if domain.power.is_none() {
+                    job.powers[place] = Power::ZERO;
+                }
+            }
         }
-        for domain in &mut self.domains {
-            domain.power = domain.since_power.take().map(|(energy, time)| energy.over(time));
+        for job in self.jobs.iter_mut().flatten() {
+            let sum = job.powers.iter().map(|power| power.microwatts());
+            job.power = Power::from_microwatts(sum.fold(0, u64::saturating_add));
         }
     }
 
