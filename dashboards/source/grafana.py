@@ -70,7 +70,15 @@ def stat(title, description, unit, expr, size=(4, 4), thresholds=None, **default
 
 
 def timeseries(
-    title, description, unit, queries, size=(12, 8), stack=False, colours=None, **defaults
+    title,
+    description,
+    unit,
+    queries,
+    size=(12, 8),
+    stack=False,
+    colours=None,
+    soft_max=None,
+    **defaults,
 ):
     """Curves over time, or areas upon one another."""
     custom = {
@@ -84,13 +92,9 @@ def timeseries(
         "stacking": {"mode": "normal" if stack else "none", "group": "A"},
         "axisPlacement": "auto",
     }
-    # A list: its figures say which of many curves matters.
-    legend = {
-        "displayMode": "table" if size[0] >= 12 else "list",
-        "placement": "bottom",
-        "showLegend": True,
-        "calcs": ["lastNotNull", "max"] if size[0] >= 12 else [],
-    }
+    if soft_max is not None:
+        custom["axisSoftMax"] = soft_max
+    legend = {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}
     options = {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
     overrides = [
         override("byName", name, {"color": {"mode": "fixed", "fixedColor": colour}})
@@ -143,6 +147,11 @@ def table(title, description, columns, size=(24, 8), sort=None, links=()):
     overrides = [
         override("byName", heading, {"unit": unit}) for heading, unit in shown.values() if unit
     ]
+    # An id has 26 characters; whatever is a duration is told to the second.
+    wide = [columns[name][0] for name in columns if name in ("job_id", "domain")]
+    overrides += [override("byName", heading, {"custom.width": 270}) for heading in wide]
+    long = [heading for heading, unit in shown.values() if unit == "dtdurations"]
+    overrides += [override("byName", heading, {"decimals": 1}) for heading in long]
     overrides += [override("byName", heading, {"links": [link]}) for heading, link in links]
     options = {
         "showHeader": True,

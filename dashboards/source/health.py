@@ -7,7 +7,6 @@ from source.grafana import (
     dashboard,
     query,
     row,
-    short_domains,
     stat,
     states,
     steps,
@@ -63,6 +62,7 @@ def build():
     odd = f"""sum by (instance, domain) (aimeter_sensor_resets_total{{{HOSTS}}})
         + sum by (instance, domain) (aimeter_sensor_refused_total{{{HOSTS}}})"""
     read = f"time() - aimeter_sensor_last_read_timestamp_seconds{{{HOSTS}}}"
+    state = f"aimeter_sensor_state{{{HOSTS}}}"
     written = f"time() - aimeter_ledger_last_write_timestamp_seconds{{{HOSTS}}}"
     return dashboard(
         "health",
@@ -99,18 +99,16 @@ def build():
                 GOOD,
                 size=(12, 8),
             ),
-            short_domains(
-                timeseries(
-                    "Reads without a value",
-                    "Each second, by reason.",
-                    "rps",
-                    [
-                        query(
-                            f"sum by (instance, domain, reason) (rate({errors}[$__rate_interval]))",
-                            "{{instance}} {{domain}} {{reason}}",
-                        )
-                    ],
-                )
+            timeseries(
+                "Reads without a value",
+                "Each second, by reason.",
+                "rps",
+                [
+                    query(
+                        f"sum by (instance, reason) (rate({errors}[$__rate_interval]))",
+                        "{{instance}} {{reason}}",
+                    )
+                ],
             ),
             table(
                 "Domains",
@@ -119,7 +117,7 @@ def build():
                     "instance": ("Host", None),
                     "domain": ("Domain", None),
                     "state": ("State", None),
-                    f"max by (instance, domain, state) (aimeter_sensor_state{{{HOSTS}}} == 1)": None,
+                    f"max by (instance, domain, state) ({state} == 1)": None,
                     f"({odd})": ("Resets and refused", "none"),
                     f"max by (instance, domain) ({read})": ("Last read", "s"),
                 },
@@ -153,6 +151,7 @@ def build():
                 "|jobs + nobody - counters|: 0 but for the rounding of the sum.",
                 "joule",
                 [query(IMBALANCE, "{{instance}}")],
+                soft_max=0.01,
             ),
             table(
                 "Versions",

@@ -36,7 +36,7 @@ def figures():
             "joule",
             ENERGY,
         ),
-        stat("Energy in kWh", "The same.", "watth", f"{ENERGY} / 3600"),
+        stat("Energy in Wh", "The same.", "watth", f"{ENERGY} / 3600"),
         stat(
             "CO2e",
             "Of its electricity, at the intensity known when it was used, with the building's "
@@ -45,7 +45,7 @@ def figures():
             grams,
         ),
         stat("Mean power", "Energy by duration.", "watt", f"{ENERGY} / {DURATION}"),
-        stat("Duration", "Until its end, or until now.", "dtdurations", DURATION),
+        stat("Duration", "Until its end, or until now.", "dtdurations", DURATION, decimals=1),
         stat(
             "Grams per kWh",
             "What a kWh of this job emitted, with the building's PUE where one is set.",

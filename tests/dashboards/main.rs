@@ -13,6 +13,7 @@ mod files;
 mod links;
 mod linter;
 mod model;
+mod pictures;
 mod queries;
 mod rules;
 mod site;

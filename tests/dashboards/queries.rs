@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::model::{Dashboard, list, text};
 use crate::rig::eventually;
 use crate::server::Prometheus;
-use crate::site::{Job, Site};
+use crate::site::{Job, Powers, Site};
 
 const FINISHED: Job = Job { name: "warm-up", project: "vision", gpus: "0" };
 const TRAINS: Job = Job { name: "train-resnet", project: "vision", gpus: "0" };
@@ -96,7 +96,7 @@ fn ask(server: &Prometheus, target: &Value, choices: &Choices) -> Vec<(Value, Ve
 
 #[test]
 fn every_query_finds_data_on_a_real_prometheus() {
-    let site = Site::start("1s");
+    let site = Site::start("1s", Powers::ordinary());
     let finished = site.alpha.start_job(&FINISHED);
     let trains = site.alpha.start_job(&TRAINS);
     let mut idles = site.alpha.start_job_of_nobody(&IDLES);
@@ -196,7 +196,7 @@ fn a_finished_job_is_its_record(site: &Site, record: &Value) {
     let joules = record["energy"]["total_joules"].as_f64().unwrap();
     let grams = record["emissions"]["operational_grams"].as_f64().unwrap();
     near(says("Energy"), joules);
-    near(says("Energy in kWh"), joules / 3_600.0);
+    near(says("Energy in Wh"), joules / 3_600.0);
     near(says("CO2e"), grams);
     near(says("Grams per kWh"), grams / joules * 3.6e6);
     let seconds = record["job"]["duration_seconds"].as_f64().unwrap();

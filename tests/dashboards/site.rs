@@ -28,6 +28,23 @@ pub struct Job {
     pub gpus: &'static str,
 }
 
+/// What each host's GPUs draw.
+pub struct Powers {
+    pub alpha: Vec<nvml_standin::Trace>,
+    pub beta: Vec<nvml_standin::Trace>,
+}
+
+impl Powers {
+    /// At work, idle; and at work.
+    pub fn ordinary() -> Powers {
+        let idle = nvml_standin::Trace::Constant { mw: 95_000 };
+        Powers {
+            alpha: vec![training(620_000, 340_000, 45, 0), idle],
+            beta: vec![training(410_000, 250_000, 70, 20)],
+        }
+    }
+}
+
 /// The whole.
 pub struct Site {
     pub alpha: Host,
@@ -38,10 +55,9 @@ pub struct Site {
 
 impl Site {
     /// Starts daemons and Prometheus, and waits until both hosts are scraped.
-    pub fn start(scrape: &str) -> Site {
-        let at_work = training(620_000, 340_000, 45, 0);
-        let alpha = Host::start(vec![at_work, nvml_standin::Trace::Constant { mw: 95_000 }], "GB");
-        let beta = Host::start(vec![training(410_000, 250_000, 70, 20)], "FR");
+    pub fn start(scrape: &str, powers: Powers) -> Site {
+        let alpha = Host::start(powers.alpha, "GB");
+        let beta = Host::start(powers.beta, "FR");
         let folder = tempfile::tempdir().unwrap();
         let rules = path("dashboards/rules");
         let target = |name, host: &Host| {
@@ -92,8 +108,14 @@ impl Host {
             .dram(0, Trace::constant(25))
             .psys(Trace::constant(400));
         let gpus = powers.into_iter().enumerate();
+        // As real ones: each differs in its first digits.
+        let uuid = |index: usize| {
+            let first = [0x2f6a_41d8, 0x9c03_b7e5][index % 2] + u32::from(zone == "FR");
+            format!("GPU-{first:08x}-5b1e-4c77-a0d2-{index:012}")
+        };
         let gpus = gpus.map(|(index, power)| Gpu {
             name: "NVIDIA H100 80GB HBM3".into(),
+            uuid: uuid(index),
             ..Gpu::numbered(index, power)
         });
         let rig = Rig::new(tree, gpus.collect());
