@@ -16,7 +16,7 @@ import {
   standardTransformers,
   dateTime,
 } from '@grafana/data';
-import { BarGauge, BigValue, PanelChrome, Table, TimeSeries } from '@grafana/ui';
+import { BarGauge, BigValue, GlobalStyles, PanelChrome, Table, TimeSeries } from '@grafana/ui';
 import { useEffect, useState } from 'react';
 import { firstValueFrom } from 'rxjs';
 
@@ -235,6 +235,7 @@ function Page() {
   return (
     <ThemeContext.Provider value={theme}>
       <>
+        <GlobalStyles />
         <div style={{ position: 'absolute', left: 12, top: 10, color: theme.colors.text.primary, fontSize: 18 }}>{dashboard.title}</div>
         {dashboard.panels.map((panel) => (panel.type === 'row' ? <Heading key={panel.id} panel={panel} /> : <Panel key={panel.id} panel={panel} />))}
         {ready && <div id="ready" />}

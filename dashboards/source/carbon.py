@@ -14,9 +14,9 @@ from source.grafana import (
     variable,
 )
 from source.queries import (
+    GRAMS,
     GRAMS_PER_HOUR,
     IDLE_HELD,
-    INTENSITY,
     JOBS,
     last,
     rise,
@@ -33,31 +33,37 @@ ELECTRICITY = (
 def figures():
     grams = f"sum({rise('aimeter_user_emissions_grams_total', USERS)})"
     joules = f"sum({rise('aimeter_user_energy_joules_total', USERS)})"
-    idle = f"sum(({IDLE_HELD}) * on (job, instance) group_left {INTENSITY}) / 1000"
+    made = f"sum({rise('aimeter_user_embodied_grams_total', USERS)})"
+    idle = f"sum(({IDLE_HELD}) * on (job, instance) group_left () ({GRAMS}))"
     return [
-        stat("CO2e of jobs", f"In the time range. {ELECTRICITY}", "massg", grams, size=(5, 4)),
-        stat("Energy of jobs", "In the time range.", "watth", f"{joules} / 3600", size=(5, 4)),
+        stat("CO2e of jobs", f"In the time range. {ELECTRICITY}", "massg", grams),
+        stat(
+            "and of their hardware",
+            "Of making what the jobs held, for the time in which they did: beside that of "
+            "electricity, in the time range.",
+            "massg",
+            made,
+        ),
+        stat("Energy of jobs", "In the time range.", "watth", f"{joules} / 3600"),
         stat(
             "Grams per kWh of jobs",
             "What a kWh of a job emitted in the time range, with PUE where one is set.",
             "none",
             f"{grams} / ({joules} > 0) * 3.6e6",
-            size=(5, 4),
             decimals=0,
         ),
         stat(
             "CO2e per hour",
-            "Of all power now, jobs' and nobody's, at the grid's intensity now, without PUE.",
+            "Of all power now, jobs' and nobody's, at the grid's intensity now, with the building's "
+            "PUE if one is set.",
             "massg",
             f"sum({GRAMS_PER_HOUR})",
-            size=(5, 4),
         ),
         stat(
             "of that by idle GPUs",
             "By GPUs that a job holds and that drew under a quarter of their limit for 5 minutes.",
             "massg",
             f"{idle} or vector(0)",
-            size=(4, 4),
         ),
     ]
 
@@ -75,6 +81,7 @@ def jobs():
             "project": ("Project", None),
             "instance": ("Host", None),
             f"sum {who} ({last('aimeter_job_emissions_grams_total', JOBS)})": ("CO2e", "massg"),
+            f"sum {who} ({last('aimeter_job_embodied_grams_total', JOBS)})": ("Hardware", "massg"),
             f"sum {who} ({last('aimeter_job_energy_joules_total', JOBS)})": ("Energy", "joule"),
         },
         sort="CO2e",
@@ -86,7 +93,7 @@ def build():
     by_zone = f"max by (grid_zone, source) (aimeter_grid_intensity_grams_per_kwh{{{HOSTS}}})"
     nobody = f"""sum(sum by (job, instance) (
         rate(aimeter_domain_unattributed_joules_total{{{HOSTS}, counted="true"}}[$__rate_interval])
-        ) * on (job, instance) {INTENSITY}) / 1000"""
+        ) * on (job, instance) {GRAMS})"""
     rate = f"rate(aimeter_project_emissions_grams_total{{{PROJECTS}}}[$__rate_interval]) * 3600"
     projects = rise("aimeter_project_emissions_grams_total", PROJECTS)
     users = rise("aimeter_user_emissions_grams_total", USERS)
@@ -105,7 +112,7 @@ def build():
             ),
             timeseries(
                 "CO2e per hour by host",
-                "Of all power, at the grid's intensity of the moment, without PUE.",
+                "Of all power, at the grid's intensity of the moment, with PUE if one is set.",
                 "massg",
                 [query(f"sum by (instance) ({GRAMS_PER_HOUR})", "{{instance}}")],
                 stack=True,

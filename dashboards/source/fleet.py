@@ -35,7 +35,7 @@ def figures():
         stat("Power", "Of all counted domains.", "watt", f"sum({POWER})"),
         stat(
             "CO2e per hour",
-            "Of all power now, at the grid's intensity now, without the building's PUE.",
+            "Of all power now, at the grid's intensity now, with the building's PUE if one is set.",
             "massg",
             f"sum({GRAMS_PER_HOUR})",
         ),

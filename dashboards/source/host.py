@@ -48,7 +48,7 @@ def figures():
         ),
         stat(
             "CO2e per hour",
-            "Of all power now, at the grid's intensity now, without the building's PUE.",
+            "Of all power now, at the grid's intensity now, with the building's PUE if one is set.",
             "massg",
             f"sum({GRAMS_PER_HOUR})",
         ),

@@ -36,13 +36,18 @@ def figures():
             "joule",
             ENERGY,
         ),
-        stat("Energy in Wh", "The same.", "watth", f"{ENERGY} / 3600"),
         stat(
             "CO2e",
             "Of its electricity, at the intensity known when it was used, with the building's "
             "PUE where one is set. The job's record has later, better figures.",
             "massg",
             grams,
+        ),
+        stat(
+            "CO2e of its hardware",
+            "Of making what it held, for the time in which it did: beside that of electricity.",
+            "massg",
+            f"sum({last('aimeter_job_embodied_grams_total', JOB)})",
         ),
         stat("Mean power", "Energy by duration.", "watt", f"{ENERGY} / {DURATION}"),
         stat("Duration", "Until its end, or until now.", "dtdurations", DURATION, decimals=1),

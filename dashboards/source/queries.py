@@ -23,8 +23,13 @@ GPU_LIMIT = f'aimeter_domain_power_limit_watts{{{HOSTS}, kind="gpu"}}'
 # The zone of the host; where jobs name others too, the highest.
 INTENSITY = f"max by (job, instance) (aimeter_grid_intensity_grams_per_kwh{{{HOSTS}}})"
 
-# W * g/kWh / 1000 = g/h.
-GRAMS_PER_HOUR = f"sum by (job, instance) ({POWER}) * on (job, instance) {INTENSITY} / 1000"
+# The building's power usage effectiveness, 1 where none is set.
+PUE = f"""(max by (job, instance) (aimeter_pue_ratio{{{HOSTS}}})
+    or count by (job, instance) (aimeter_build_info{{{HOSTS}}}))"""
+
+# W * g/kWh * PUE / 1000 = g/h.
+GRAMS = f"{INTENSITY} * on (job, instance) {PUE} / 1000"
+GRAMS_PER_HOUR = f"sum by (job, instance) ({POWER}) * on (job, instance) {GRAMS}"
 
 # Watts of GPUs that a job holds and that have done nothing for 5 minutes.
 IDLE_HELD = f"""({GPU_POWER} and max_over_time({GPU_POWER}[5m]) < {IDLE} * {GPU_LIMIT})

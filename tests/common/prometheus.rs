@@ -84,12 +84,12 @@ impl Prometheus {
     pub fn ask(&self, page: &str, parameters: &[(&str, &str)]) -> Value {
         let encode =
             |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
-        let parameters = parameters.iter().map(|(name, value)| format!("{name}={}", encode(value)));
-        let parameters = parameters.collect::<Vec<_>>().join("&");
-        let answer = self.request(&format!("/api/v1/{page}?{parameters}")).expect("an answer");
+        let encoded = parameters.iter().map(|(name, value)| format!("{name}={}", encode(value)));
+        let encoded = encoded.collect::<Vec<_>>().join("&");
+        let answer = self.request(&format!("/api/v1/{page}?{encoded}")).expect("an answer");
         let body = answer.split_once("\r\n\r\n").expect("a body").1;
         let mut body: Value = serde_json::from_str(body).expect("JSON");
-        assert_eq!(body["status"], "success", "{page} {parameters}: {body}");
+        assert_eq!(body["status"], "success", "{page} {parameters:?}: {body}");
         body["data"].take()
     }
 

@@ -160,11 +160,12 @@ impl Host {
         command.spawn().expect("setpriv (Debian package util-linux)")
     }
 
-    /// Some work now and then, until the job is told to end.
+    /// Some work now and then, until the job is told to end or the rig is gone.
     fn script(&self, job: &Job) -> String {
+        let folder = self.rig.folder.path().display();
         let stop = self.rig.path(job.name);
         format!(
-            "while [ ! -e {} ]; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 0.3; done",
+            "while [ -d {folder} ] && [ ! -e {} ]; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 0.3; done",
             stop.display()
         )
     }
