@@ -22,7 +22,7 @@ import { firstValueFrom } from 'rxjs';
 
 const { dashboard, answers, from, to, width, row, gap } = window.data;
 const theme = createTheme({ colors: { mode: 'dark' } });
-const timeRange = { from: dateTime(from * 1000), to: dateTime(to * 1000), raw: { from: 'now-12m', to: 'now' } };
+const timeRange = { from: dateTime(from * 1000), to: dateTime(to * 1000), raw: { from: 'now-8m', to: 'now' } };
 const timeZone = 'utc';
 
 standardFieldConfigEditorRegistry.setInit(() => []);

@@ -81,6 +81,10 @@ def jobs():
             "project": ("Project", None),
             "instance": ("Host", None),
             f"sum {who} ({last('aimeter_job_emissions_grams_total', JOBS)})": ("CO2e", "massg"),
+            f"sum {who} ({last('aimeter_job_emissions_unsettled_grams', JOBS)})": (
+                "Not settled",
+                "massg",
+            ),
             f"sum {who} ({last('aimeter_job_embodied_grams_total', JOBS)})": ("Hardware", "massg"),
             f"sum {who} ({last('aimeter_job_energy_joules_total', JOBS)})": ("Energy", "joule"),
         },
@@ -90,9 +94,14 @@ def jobs():
 
 
 def build():
-    by_zone = f"max by (grid_zone, source) (aimeter_grid_intensity_grams_per_kwh{{{HOSTS}}})"
+    by_zone = f"""max by (grid_zone, source, quality)
+        (aimeter_grid_intensity_grams_per_kwh{{{HOSTS}}})"""
+    age = f"max by (grid_zone) (aimeter_grid_intensity_age_seconds{{{HOSTS}}})"
+    settled = f"sum(aimeter_user_emissions_settled_grams{{{USERS}}})"
+    unsettled = f"sum(aimeter_user_emissions_unsettled_grams{{{USERS}}})"
+    counted = f'{HOSTS}, counted="true"'
     nobody = f"""sum(sum by (job, instance) (
-        rate(aimeter_domain_unattributed_joules_total{{{HOSTS}, counted="true"}}[$__rate_interval])
+        rate(aimeter_domain_unattributed_joules_total{{{counted}}}[$__rate_interval])
         ) * on (job, instance) {GRAMS})"""
     rate = f"rate(aimeter_project_emissions_grams_total{{{PROJECTS}}}[$__rate_interval]) * 3600"
     projects = rise("aimeter_project_emissions_grams_total", PROJECTS)
@@ -106,16 +115,26 @@ def build():
             row("The grid"),
             timeseries(
                 "Carbon intensity",
-                "Grams CO2e per kWh of each zone in use, and who says so.",
+                "Grams CO2e per kWh of each zone in use, who says so, and how good it is.",
                 "none",
-                [query(by_zone, "{{grid_zone}} {{source}}")],
+                [query(by_zone, "{{grid_zone}} {{source}} {{quality}}")],
             ),
             timeseries(
-                "CO2e per hour by host",
-                "Of all power, at the grid's intensity of the moment, with PUE if one is set.",
+                "Age of the intensity",
+                "Time since the start of the interval that it is of; none for a yearly mean.",
+                "s",
+                [query(age, "{{grid_zone}}")],
+                size=(6, 8),
+            ),
+            timeseries(
+                "Settled and not",
+                "CO2e of all jobs since the ledger began, as it is known now: what rests on final "
+                "intensities, and that for which a better one may still come.",
                 "massg",
-                [query(f"sum by (instance) ({GRAMS_PER_HOUR})", "{{instance}}")],
+                [query(settled, "settled"), query(unsettled, "unsettled")],
+                size=(6, 8),
                 stack=True,
+                colours={"settled": "green", "unsettled": "orange"},
             ),
             row("Whose it is"),
             timeseries(
@@ -126,13 +145,19 @@ def build():
                 stack=True,
                 colours={"nobody": "text"},
             ),
+            timeseries(
+                "CO2e per hour by host",
+                "Of all power, at the grid's intensity of the moment, with PUE if one is set.",
+                "massg",
+                [query(f"sum by (instance) ({GRAMS_PER_HOUR})", "{{instance}}")],
+                stack=True,
+            ),
             bars(
                 "CO2e by project",
                 f"In the time range. {ELECTRICITY}",
                 "massg",
                 f"sum by (project) ({projects})",
                 "{{project}}",
-                size=(6, 8),
             ),
             bars(
                 "CO2e by user",
@@ -140,7 +165,6 @@ def build():
                 "massg",
                 f"sum by (user) ({users})",
                 "{{user}}",
-                size=(6, 8),
                 color={"mode": "fixed", "fixedColor": "blue"},
             ),
             jobs(),

@@ -102,7 +102,7 @@ def running():
             f"{WHO} (time() - aimeter_job_start_timestamp_seconds{{{HOSTS}}})"
             f" {RUNNING}": (
                 "Runs for",
-                "dtdurations",
+                "dtdhms",
             ),
         },
         sort="Power",

@@ -13,6 +13,9 @@ DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 # What every query selects by: Prometheus's own labels.
 HOSTS = 'job=~"$job", instance=~"$instance"'
 
+# Columns that must not be cut: ids of jobs have 26 characters, of GPUs 45.
+WIDTHS = {"job_id": 260, "domain": 380, "device": 220}
+
 # Kinds of energy keep their colour on every dashboard.
 KIND_COLOURS = {"gpu": "green", "cpu": "blue", "dram": "purple", "node": "yellow"}
 
@@ -147,11 +150,11 @@ def table(title, description, columns, size=(24, 8), sort=None, links=()):
     overrides = [
         override("byName", heading, {"unit": unit}) for heading, unit in shown.values() if unit
     ]
-    # An id has 26 characters; whatever is a duration is told to the second.
-    wide = [columns[name][0] for name in columns if name in ("job_id", "domain")]
-    overrides += [override("byName", heading, {"custom.width": 270}) for heading in wide]
-    long = [heading for heading, unit in shown.values() if unit == "dtdurations"]
-    overrides += [override("byName", heading, {"decimals": 1}) for heading in long]
+    overrides += [
+        override("byName", columns[name][0], {"custom.width": width})
+        for name, width in WIDTHS.items()
+        if name in columns
+    ]
     overrides += [override("byName", heading, {"links": [link]}) for heading, link in links]
     options = {
         "showHeader": True,

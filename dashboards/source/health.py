@@ -64,6 +64,8 @@ def build():
     read = f"time() - aimeter_sensor_last_read_timestamp_seconds{{{HOSTS}}}"
     state = f"aimeter_sensor_state{{{HOSTS}}}"
     written = f"time() - aimeter_ledger_last_write_timestamp_seconds{{{HOSTS}}}"
+    answered = f"time() - aimeter_grid_feed_last_success_timestamp_seconds{{{HOSTS}}}"
+    settlement = f"time() - aimeter_settlement_timestamp_seconds{{{HOSTS}}}"
     return dashboard(
         "health",
         "Health of the meter",
@@ -124,6 +126,33 @@ def build():
                 sort="Last read",
                 links=[("Host", HOST)],
             ),
+            row("Feeds of carbon intensity"),
+            states(
+                "Feeds",
+                "Whether the feed's last answer about now was good.",
+                [query(f"aimeter_grid_feed_up{{{HOSTS}}}", "{{instance}} {{feed}}")],
+                GOOD,
+                size=(8, 8),
+            ),
+            timeseries(
+                "Requests to feeds",
+                "Since the daemon started, by result: ok, or why there was no figure.",
+                "none",
+                [
+                    query(
+                        f"sum by (feed, result) (aimeter_grid_feed_requests_total{{{HOSTS}}})",
+                        "{{feed}} {{result}}",
+                    )
+                ],
+                size=(8, 8),
+            ),
+            timeseries(
+                "Last good answer of a feed",
+                "How long ago.",
+                "s",
+                [query(answered, "{{instance}} {{feed}}")],
+                size=(8, 8),
+            ),
             row("Ledger and books"),
             states(
                 "Ledger",
@@ -140,10 +169,10 @@ def build():
                 size=(8, 8),
             ),
             timeseries(
-                "Last write of the ledger",
-                "How long ago.",
+                "Last write and settlement",
+                "How long ago the ledger was written, and emissions were settled from it.",
                 "s",
-                [query(written, "{{instance}}")],
+                [query(written, "{{instance}}"), query(settlement, "{{instance}} settled")],
                 size=(8, 8),
             ),
             timeseries(

@@ -50,7 +50,7 @@ def figures():
             f"sum({last('aimeter_job_embodied_grams_total', JOB)})",
         ),
         stat("Mean power", "Energy by duration.", "watt", f"{ENERGY} / {DURATION}"),
-        stat("Duration", "Until its end, or until now.", "dtdurations", DURATION, decimals=1),
+        stat("Duration", "Until its end, or until now.", "dtdhms", DURATION),
         stat(
             "Grams per kWh",
             "What a kWh of this job emitted, with the building's PUE where one is set.",

@@ -24,7 +24,7 @@ const UNITS: [&str; 11] = [
     "massg",
     "percentunit",
     "s",
-    "dtdurations",
+    "dtdhms",
     "rps",
     "dateTimeAsIso",
     "bool_yes_no",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The pictures of `docs/pictures`: twelve minutes of two hosts at work, scraped by a
+//! The pictures of `docs/pictures`: eight minutes of two hosts at work, scraped by a
 //! real Prometheus, drawn with Grafana's own components.
 
 use std::process::Command;
@@ -31,11 +31,11 @@ fn at_work(levels: &mut Vec<Level>, from: u64, to: u64, watts: u64, idle: u64) {
 fn powers() -> Powers {
     let begin = |watts: u64| vec![Level { at_ms: 0, mw: watts * 1_000 }];
     let (mut first, mut second, mut other) = (begin(74), begin(72), begin(61));
-    at_work(&mut first, 35, 310, 640, 76);
-    at_work(&mut first, 375, 900, 560, 76);
-    second.push(Level { at_ms: 130_000, mw: 118_000 });
-    at_work(&mut other, 55, 585, 430, 63);
-    at_work(&mut other, 620, 900, 300, 63);
+    at_work(&mut first, 35, 210, 640, 76);
+    at_work(&mut first, 260, 900, 560, 76);
+    second.push(Level { at_ms: 100_000, mw: 118_000 });
+    at_work(&mut other, 55, 395, 430, 63);
+    at_work(&mut other, 425, 900, 300, 63);
     Powers {
         alpha: vec![Trace::Levels(first), Trace::Levels(second)],
         beta: vec![Trace::Levels(other)],
@@ -58,27 +58,27 @@ fn write_the_pictures() {
     let resnet = alpha.start_job(&RESNET);
     at(40);
     let finetune = beta.start_job(&FINETUNE);
-    at(120);
+    at(90);
     let mut notebook = alpha.start_job_of_nobody(&NOTEBOOK);
-    at(180);
+    at(120);
     let prepare = alpha.start_job(&PREPARE);
-    at(270);
+    at(170);
     alpha.stop(&PREPARE);
     prepare.finish();
-    at(300);
+    at(200);
     alpha.stop(&RESNET);
     resnet.finish();
-    at(360);
+    at(245);
     let vit = alpha.start_job(&VIT);
-    at(570);
+    at(380);
     beta.stop(&FINETUNE);
     finetune.finish();
-    at(605);
+    at(410);
     let try_out = beta.start_job(&TRY_OUT);
-    at(720);
+    at(480);
     let status = Command::new("node")
         .arg(path("dashboards/pictures/render.mjs"))
-        .args([&format!("http://{}", site.server.address), "720", VIT.name])
+        .args([&format!("http://{}", site.server.address), "480", VIT.name])
         .status()
         .expect("node (Debian package nodejs)");
     assert!(status.success());

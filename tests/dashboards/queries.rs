@@ -111,6 +111,7 @@ fn every_query_finds_data_on_a_real_prometheus() {
         "some scrapes",
         "min(count_over_time(aimeter_project_energy_joules_total[15s])) >= 4",
     );
+    site.wait_for("a settlement", "count(aimeter_job_emissions_unsettled_grams) == 4");
     site.wait_for("an idle GPU", "instance_domain:aimeter_gpu_idle_claimed_watts:max");
 
     let id = |name: &str| -> String {
@@ -238,7 +239,7 @@ fn the_figures_are_the_sites(site: &Site) {
     // Two packages and memories of 145 W, three GPUs of 95, 255 to 620 and 187 to 410 W.
     let power = says("fleet", "Power");
     assert!((600.0..1_500.0).contains(&power), "{power} W");
-    // 95 W in GB, whose intensity is in the table, in a building of PUE 1.2.
+    // 95 W in GB, whose intensity the feed tells, in a building of PUE 1.2.
     let idle = says("carbon", "of that by idle GPUs");
     let intensity = site.server.query("aimeter_grid_intensity_grams_per_kwh{instance='alpha'}");
     let intensity = numbers(&intensity[0], "value").next().unwrap();

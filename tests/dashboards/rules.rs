@@ -90,7 +90,7 @@ fn broken(text: &str) -> Vec<(String, String)> {
     for (at, _) in text.match_indices("        for: ") {
         let end = at + text[at..].find('\n').unwrap();
         let line = &text[at..end];
-        for other in ["        for: 0s", "        for: 3h"] {
+        for other in ["        for: 0s", "        for: 9h"] {
             all.push((
                 format!("{line} → {other}"),
                 format!("{}{other}{}", &text[..at], &text[end..]),

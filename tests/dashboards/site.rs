@@ -75,6 +75,7 @@ impl Site {
         let server = Prometheus::configured(folder.path(), &config);
         let site = Site { alpha, beta, server, _folder: folder };
         site.wait_for("both hosts", "count(aimeter_domain_power_watts{kind='gpu'}) == 3");
+        site.wait_for("the feed", "aimeter_grid_intensity_age_seconds");
         site
     }
 
@@ -101,6 +102,26 @@ fn training(high: u64, low: u64, seconds: u64, offset: u64) -> nvml_standin::Tra
     nvml_standin::Trace::Levels(levels)
 }
 
+/// A configuration with a feed that is a file: intervals of two minutes, as an
+/// afternoon's intensities go, known for certain up to some minutes from now.
+fn feed(rig: &Rig, zone: &str) -> String {
+    let now = aimeter::clock::wall().as_second() / 120 * 120;
+    let mut file = String::from("from,to,grams_per_kwh,kind\n");
+    for step in -30..60_i64 {
+        let moment = |second| jiff::Timestamp::from_second(second).expect("a time");
+        let (from, to) = (moment(now + step * 120), moment(now + (step + 1) * 120));
+        let grams = 190 + (step * step) % 37 + step;
+        let kind = if step < 10 { "actual" } else { "forecast" };
+        file.push_str(&format!("{from},{to},{grams},{kind}\n"));
+    }
+    let path = rig.path("intensity.csv");
+    std::fs::write(&path, file).expect("the feed");
+    let config = rig.path("aimeter.toml");
+    let text = format!("[[grid.feeds]]\nfeed = \"file\"\nzone = \"{zone}\"\npath = {path:?}\n");
+    std::fs::write(&config, text).expect("a configuration");
+    config.to_str().expect("a path of text").to_owned()
+}
+
 impl Host {
     fn start(powers: Vec<nvml_standin::Trace>, zone: &str) -> Host {
         let tree = PowercapTree::builder()
@@ -119,7 +140,12 @@ impl Host {
             ..Gpu::numbered(index, power)
         });
         let rig = Rig::new(tree, gpus.collect());
-        let args = ["--zone", zone, "--pue", "1.2", "--socket-group", "nogroup"];
+        let mut args = vec!["--zone", zone, "--pue", "1.2", "--socket-group", "nogroup"];
+        // One has a feed of carbon intensity, the other the yearly mean.
+        let config = feed(&rig, zone);
+        if zone == "GB" {
+            args.extend(["--config", &config, "--poll", "auto"]);
+        }
         let daemon = rig.daemon(&args);
         Host { rig, daemon }
     }
