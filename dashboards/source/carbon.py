@@ -54,8 +54,8 @@ def figures():
         ),
         stat(
             "CO2e per hour",
-            "Of all power now, jobs' and nobody's, at the grid's intensity now, with the building's "
-            "PUE if one is set.",
+            "Of all power now, jobs' and nobody's, at the grid's intensity now, with the "
+            "building's PUE if one is set.",
             "massg",
             f"sum({GRAMS_PER_HOUR})",
         ),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The meter itself: whether it ticks, reads, writes, and whether its books balance."""
+"""The meter itself: whether it ticks, reads, asks, writes, and whether its books balance."""
 
 from source.fleet import HOST
 from source.grafana import (
@@ -69,7 +69,7 @@ def build():
     return dashboard(
         "health",
         "Health of the meter",
-        "Whether aimeter itself does well: ticks, sensors, ledger, books, scrapes.",
+        "Whether aimeter itself does well: ticks, sensors, feeds, ledger, books, scrapes.",
         [
             *figures(),
             row("Ticks and scrapes"),
