@@ -52,8 +52,8 @@ fn domain(id: &str, kind: Kind, source: &str, overlap: Option<&str>, base: u64) 
         gain_percent: None,
         model_percent: None,
         driver: None,
-        power_limit: None,
-        device: String::new(),
+        power_limit: (kind == Kind::Gpu).then(|| Power::from_watts(base + 10)),
+        device: format!("device {base}"),
     };
     DomainView {
         domain: Arc::new(domain),
@@ -83,6 +83,7 @@ fn job(id: &str, name: &str, project: Option<&str>, running: bool, base: u64) ->
         meta: Arc::new(meta),
         running,
         started: time(base as i64),
+        ended: (!running).then(|| time(base as i64 + 6)),
         energy: by_kind,
         node: energy((base + 3) * 1_000_000),
         emissions: grams(base + 4),
@@ -140,21 +141,24 @@ fn settlement() -> Shared {
 }
 
 fn snapshot() -> Snapshot {
+    let gpu = domain("nvml:GPU-1", Kind::Gpu, "nvml", None, 1_100);
+    let holder = job("j1", "hostile \"name\"\\\nwith} 1 lines{", Some("vision"), true, 2_100);
     Snapshot {
         at: Some(time(1)),
         ticks: 2,
         missed_ticks: 3,
         domains: vec![
-            domain("nvml:GPU-1", Kind::Gpu, "nvml", None, 1_100),
+            gpu.clone(),
             domain("rapl:package-0", Kind::Cpu, "rapl", None, 1_200),
             domain("rapl:package-0/dram", Kind::Dram, "rapl", None, 1_300),
             domain("rapl:psys", Kind::Node, "rapl", Some("contains the packages"), 1_400),
         ],
         jobs: vec![
             job("new", "just started", None, true, 0),
-            job("j1", "hostile \"name\"\\\nwith} 1 lines{", Some("vision"), true, 2_100),
+            holder.clone(),
             job("j2", "é漢", Some("vision"), false, 2_200),
         ],
+        claims: vec![ClaimView { domain: gpu.domain, job: holder.meta }],
         users: vec![account("alice", 3_100)],
         projects: vec![account("vision", 3_200)],
         sources: vec![

@@ -142,7 +142,8 @@ impl Engine {
             if counted {
                 let sum = &mut job.energy[kind as usize];
                 *sum = sum.saturating_add(amount.energy);
-                job.since_power = job.since_power.saturating_add(amount.energy);
+                let since = &mut job.since_power[place];
+                *since = since.saturating_add(amount.energy);
                 job.emissions = job.emissions.saturating_add(emissions);
             } else if kind == Kind::Node {
                 job.node = job.node.saturating_add(amount.energy);

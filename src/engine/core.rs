@@ -101,7 +101,6 @@ pub(super) struct Engine {
     pub told_zones: Vec<String>,
     pub followed: Followed,
     pub wall_minus_boot: i64,
-    pub last_power: BootTime,
     pub ticks: u64,
     pub missed_ticks: u64,
 
@@ -162,7 +161,7 @@ impl Engine {
             self.ended_due = now.plus(ENDED_PERIOD);
         }
         self.find_stalled(now);
-        self.update_power(now);
+        self.update_power();
         if now >= self.users_due {
             self.refresh_users();
             let young = |job: &Job| now.since(job.row.started_at) < USERS_PERIOD;
@@ -424,11 +423,12 @@ impl Engine {
         let patience = STALLED.max(self.settings.period * 3);
         for gpu in &self.gpus {
             let stalled = |line| monitor.since_last_call(line, now).is_some_and(|t| t > patience);
-            let state = &mut self.domains[gpu.place].state;
-            if gpu.line.is_some_and(stalled) && *state != SensorState::Stalled {
-                *state = SensorState::Stalled;
+            let domain = &mut self.domains[gpu.place];
+            if gpu.line.is_some_and(stalled) && domain.state != SensorState::Stalled {
+                domain.state = SensorState::Stalled;
+                domain.power = None;
                 tracing::warn!(
-                    domain = %self.domains[gpu.place].domain.id,
+                    domain = %domain.domain.id,
                     "a call into the driver has not come back"
                 );
             }

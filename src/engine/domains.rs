@@ -131,6 +131,7 @@ impl DomainState {
                     tracing::warn!(domain = %self.domain.id, why, "refused an absurd value");
                 }
                 self.refused += 1;
+                self.power = None;
                 None
             }
         }

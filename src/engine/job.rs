@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::jobs::cpu::CpuClaim;
 use crate::ledger::books::Slot;
 use crate::ledger::{Amount, IntervalEnergy, JobReport, JobRow};
-use crate::units::{BootTime, Emissions, Energy, Intensity};
+use crate::units::{BootTime, Emissions, Energy, Intensity, Power};
 
 use super::EngineError;
 use super::held::Hold;
@@ -74,9 +74,10 @@ pub(super) struct Job {
     /// What it held, nested jobs included, and itself alone.
     pub held: Hold,
     pub held_own: Hold,
-    /// Energy since the last look at power.
-    pub since_power: Energy,
-    pub power: crate::units::Power,
+    /// By counted domain: energy since the last look at power, and the power seen then.
+    pub since_power: Vec<Energy>,
+    pub powers: Vec<Power>,
+    pub power: Power,
     /// Closed pieces of counted energy, nested jobs included.
     pub pieces: Vec<IntervalEnergy>,
     /// The open piece: own energy only.
@@ -96,6 +97,8 @@ impl Job {
         self.inclusive.resize(domains, Amount::default());
         self.before.resize(domains, None);
         self.moved.resize(domains, None);
+        self.since_power.resize(domains, Energy::ZERO);
+        self.powers.resize(domains, Power::ZERO);
     }
 
     /// Cores that it keeps from others; none once its processes have ended.

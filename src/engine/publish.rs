@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::attribution::gpu::Tie;
 use crate::clock;
 use crate::jobs::JobId;
 use crate::ledger::JobReport;
@@ -17,7 +18,7 @@ use crate::units::{BootTime, Emissions, Energy, Power};
 use super::core::Engine;
 use super::job::Job;
 use super::snapshot::{
-    AccountView, ByKind, DomainView, JobMeta, JobView, LedgerView, Snapshot, SourceView,
+    AccountView, ByKind, ClaimView, DomainView, JobMeta, JobView, LedgerView, Snapshot, SourceView,
 };
 
 /// A user's or a project's totals.
@@ -56,6 +57,7 @@ pub(super) struct Finished {
     pub at: BootTime,
     pub meta: Arc<JobMeta>,
     pub started: Timestamp,
+    pub ended: Option<Timestamp>,
     pub energy: ByKind,
     pub node: Energy,
     pub emissions: Emissions,
@@ -72,6 +74,7 @@ impl Engine {
         self.finished.push(Finished {
             at: clock::now(),
             started: job.row.started,
+            ended: job.row.ended,
             energy: job.energy,
             node: job.node,
             emissions: job.emissions,
@@ -92,15 +95,26 @@ impl Engine {
         self.finished.iter().any(|finished| finished.meta.id == *id)
     }
 
-    /// Power over the time since the last tick. Read from energy, never the reverse.
-    pub(super) fn update_power(&mut self, now: BootTime) {
-        let time = now.since(self.last_power);
-        self.last_power = now;
-        for job in self.jobs.iter_mut().flatten() {
-            job.power = std::mem::take(&mut job.since_power).over(time);
+    /// Power over the last reading of each domain, and the jobs' parts of it. Read from
+    /// energy, never the reverse. A GPU is read by a thread of its own, so that a tick
+    /// may see no reading of it, or two: a domain without a new one keeps its power.
+    pub(super) fn update_power(&mut self) {
+        for (place, domain) in self.domains.iter_mut().enumerate() {
+            let read = domain.since_power.take();
+            if let Some((energy, time)) = read {
+                domain.power = Some(energy.over(time));
+            }
+            for job in self.jobs.iter_mut().flatten() {
+                if let Some((_, time)) = read {
+                    job.powers[place] = std::mem::take(&mut job.since_power[place]).over(time);
+                } else if domain.power.is_none() {
+                    job.powers[place] = Power::ZERO;
+                }
+            }
         }
-        for domain in &mut self.domains {
-            domain.power = domain.since_power.take().map(|(energy, time)| energy.over(time));
+        for job in self.jobs.iter_mut().flatten() {
+            let sum = job.powers.iter().map(|power| power.microwatts());
+            job.power = Power::from_microwatts(sum.fold(0, u64::saturating_add));
         }
     }
 
@@ -123,6 +137,7 @@ impl Engine {
         snapshot.missed_ticks = self.missed_ticks;
         self.fill_domains(&mut snapshot.domains);
         self.fill_jobs(&mut snapshot.jobs);
+        self.fill_claims(&mut snapshot.claims);
         fill_accounts(&self.users, &mut snapshot.users);
         fill_accounts(&self.projects, &mut snapshot.projects);
         self.fill_sources(&mut snapshot.sources);
@@ -154,6 +169,7 @@ impl Engine {
             meta: Arc::clone(&job.meta),
             running: true,
             started: job.row.started,
+            ended: None,
             energy: job.energy,
             node: job.node,
             emissions: job.emissions,
@@ -164,12 +180,30 @@ impl Engine {
             meta: Arc::clone(&job.meta),
             running: false,
             started: job.started,
+            ended: job.ended,
             energy: job.energy,
             node: job.node,
             emissions: job.emissions,
             embodied: job.embodied,
             power: Power::ZERO,
         }));
+    }
+
+    fn fill_claims(&self, out: &mut Vec<ClaimView>) {
+        out.clear();
+        for gpu in &self.gpus {
+            let held = || gpu.claims.iter().filter(|claim| claim.tie == Tie::Held);
+            for claim in held() {
+                // The innermost job pays for it.
+                if held().any(|inner| self.is_inside(inner.slot, claim.slot)) {
+                    continue;
+                }
+                if let Some(job) = self.job(claim.slot) {
+                    let domain = Arc::clone(&self.domains[gpu.place].domain);
+                    out.push(ClaimView { domain, job: Arc::clone(&job.meta) });
+                }
+            }
+        }
     }
 
     fn fill_sources(&self, out: &mut Vec<SourceView>) {

@@ -71,6 +71,7 @@ impl Engine {
                 at: summary.row.ended.map_or_else(clock::now, clock::moment_of),
                 meta: meta.into(),
                 started: summary.row.started,
+                ended: summary.row.ended,
                 energy,
                 node,
                 emissions: Emissions::of(total, intensity, pue),

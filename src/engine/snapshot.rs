@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub domains: Vec<DomainView>,
     /// Running jobs, and finished ones for a configured time.
     pub jobs: Vec<JobView>,
+    /// Which running job holds which GPU.
+    pub claims: Vec<ClaimView>,
     /// Totals by user since the ledger began.
     pub users: Vec<AccountView>,
     /// Totals by project since the ledger began.
@@ -128,6 +130,8 @@ pub struct JobView {
     pub running: bool,
     /// When it started.
     pub started: Timestamp,
+    /// When it ended, if it has.
+    pub ended: Option<Timestamp>,
     /// Energy of counted domains.
     pub energy: ByKind,
     /// Its part of the node's own meter, which overlaps the others.
@@ -138,6 +142,15 @@ pub struct JobView {
     pub embodied: Emissions,
     /// Power over the last tick.
     pub power: Power,
+}
+
+/// A GPU that a running job holds: it named the GPU, and no job within it did.
+#[derive(Clone, Debug)]
+pub struct ClaimView {
+    /// The GPU.
+    pub domain: Arc<Domain>,
+    /// Who holds it.
+    pub job: Arc<JobMeta>,
 }
 
 /// A user or a project.

@@ -123,7 +123,6 @@ pub fn start(parts: Parts) -> std::io::Result<Handle> {
         told_zones: Vec::new(),
         followed: Followed::default(),
         wall_minus_boot: clock::wall_minus_boot_microseconds(),
-        last_power: clock::now(),
         ticks: 0,
         missed_ticks: 0,
         uses: Vec::new(),

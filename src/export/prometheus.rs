@@ -22,7 +22,7 @@ use ::prometheus::{Encoder, Registry, TextEncoder};
 use jiff::Timestamp;
 
 use crate::engine::snapshot::{
-    AccountView, ByKind, DomainView, JobView, SensorState, Snapshot, SourceView,
+    AccountView, ByKind, ClaimView, DomainView, JobMeta, JobView, SensorState, Snapshot, SourceView,
 };
 use crate::sensors::{Kind, ReadError};
 use crate::settlement::task::Shared;
@@ -132,6 +132,9 @@ impl Collector for SnapshotCollector {
         let jobs = bounds::jobs(&snapshot.jobs, limits.jobs);
         for job in jobs.views() {
             page.job(job, &shown);
+        }
+        for claim in &snapshot.claims {
+            page.claim(claim);
         }
         let users = bounds::accounts(&snapshot.users, limits.users);
         for user in users.views() {
@@ -254,6 +257,10 @@ impl Page {
         if let Some(power) = view.power {
             self.put(&families::DOMAIN_POWER, &labels, power.watts());
         }
+        if let Some(limit) = view.domain.power_limit {
+            self.put(&families::DOMAIN_POWER_LIMIT, &labels, limit.watts());
+        }
+        self.put(&families::DOMAIN_INFO, &[id, &view.domain.device], 1.0);
         for (reason, count) in REASONS.iter().zip(view.read_errors) {
             self.put(&families::READ_ERRORS, &[id, reason], count as f64);
         }
@@ -287,6 +294,7 @@ impl Page {
         self.put(&families::JOB_EMBODIED, &who, view.embodied.grams());
         self.put(&families::JOB_RUNNING, &who, flag(view.running));
         self.put_time(&families::JOB_START, &who, Some(view.started));
+        self.put_time(&families::JOB_END, &who, view.ended);
         if view.running {
             self.put(&families::JOB_POWER, &who, view.power.watts());
         }
@@ -354,6 +362,13 @@ impl Page {
     ) {
         self.put(families.0, labels, settled);
         self.put(families.1, labels, unsettled);
+    }
+
+    fn claim(&mut self, view: &ClaimView) {
+        let JobMeta { id, name, user, project } = &*view.job;
+        let project = project.as_deref().unwrap_or_default();
+        let labels = [view.domain.id.as_str(), id.as_str(), name, user, project];
+        self.put(&families::GPU_CLAIMED, &labels, 1.0);
     }
 
     fn account(&mut self, families: &AccountFamilies, view: &AccountView, shown: &Shown) {

@@ -31,7 +31,7 @@ fn prometheus_gets_open_metrics_over_tls_with_a_password() {
         )
     };
     let health = |server: &Prometheus| {
-        let targets = server.api("/api/v1/targets?state=active");
+        let targets = server.ask("targets", &[("state", "active")]);
         let target = &targets["activeTargets"][0];
         let scraped = target["health"].as_str().is_some_and(|health| health != "unknown");
         let text = |field: &str| target[field].as_str().unwrap_or_default().to_owned();
@@ -48,7 +48,7 @@ fn prometheus_gets_open_metrics_over_tls_with_a_password() {
     assert_eq!(scraped, ("up".into(), String::new()));
 
     // Units are told in OpenMetrics only, and info is a type of its own there.
-    let metadata = |metric: &str| server.api(&format!("/api/v1/metadata?metric={metric}"));
+    let metadata = |metric: &str| server.ask("metadata", &[("metric", metric)]);
     let energy = metadata("aimeter_domain_energy_joules");
     let energy = &energy["aimeter_domain_energy_joules"][0];
     assert_eq!((&energy["type"], &energy["unit"]), (&"counter".into(), &"joules".into()));

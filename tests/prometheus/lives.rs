@@ -6,7 +6,7 @@ use std::thread::ScopedJoinHandle;
 
 use crate::page::Page;
 use crate::rig::{burn, eventually};
-use crate::{HALF_A_MICROJOULE, booked, complete, configure, machine, metrics};
+use crate::{HALF_A_MICROJOULE, booked, complete, configure, gpu_domain, machine, metrics};
 
 /// Per kind, what the counters moved is what jobs used and what nobody did; and
 /// the jobs' sum is the users'. Right where no job is nested and none has gone.
@@ -87,6 +87,44 @@ fn series_of_a_new_job_user_and_project_begin_at_zero() {
         let page = metrics(&daemon);
         (page.sum("aimeter_job_energy_joules_total", &[]) > 0.0).then_some(())
     });
+}
+
+/// A GPU is read by a thread of its own: where its reading came a moment after the
+/// tick, the page of that tick had no power of the GPU, the job had 0 W, and on the
+/// next page twice its power.
+#[test]
+fn power_has_no_holes_and_a_jobs_is_its_gpus() {
+    let rig = machine();
+    let daemon = rig.daemon(&["--period", "100ms"]);
+    complete(&daemon);
+    let go = rig.path("go");
+    let job = rig
+        .start(&["--gpus", "0"], &[burn().to_str().unwrap(), "--start-file", go.to_str().unwrap()]);
+    let domain = gpu_domain(&rig.script, 0);
+    let power = |page: &Page| page.find("aimeter_domain_power_watts", &[("domain", &domain)]);
+    // It only waits, so that all of its power is the GPU's, once it has waited a while.
+    let alike = |page: &Page| {
+        let job = page.find("aimeter_job_power_watts", &[])?;
+        ((job - power(page)?).abs() < 10.0).then_some(())
+    };
+    eventually("the job's power", || {
+        let page = metrics(&daemon);
+        let begun = page.find("aimeter_job_power_watts", &[])? > 50.0;
+        alike(&page).filter(|()| begun)
+    });
+    let mut seen = 0.0;
+    let mut pages = 0;
+    while pages < 40 {
+        let page = metrics(&daemon);
+        let ticks = page.one("aimeter_ticks_total", &[]);
+        if ticks > seen {
+            let job = page.one("aimeter_job_power_watts", &[]);
+            assert!(alike(&page).is_some(), "{job} W of the GPU's {:?} W", power(&page));
+            (seen, pages) = (ticks, pages + 1);
+        }
+    }
+    std::fs::write(&go, "").unwrap();
+    assert!(job.finish().output.status.success());
 }
 
 #[test]

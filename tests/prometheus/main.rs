@@ -6,13 +6,14 @@
 mod python;
 #[path = "../common/rig.rs"]
 mod rig;
+#[path = "../common/prometheus.rs"]
+mod server;
 
 mod faults;
 mod formats;
 mod lives;
 mod page;
 mod scrapes;
-mod server;
 
 use nvml_standin::{Gpu, Script};
 use powercap_standin::{PowercapTree, Trace};

@@ -66,7 +66,7 @@ pub fn jobs(all: &[JobView], limit: usize) -> Split<'_, JobView> {
         |job| {
             let id = OTHER.parse::<JobId>().unwrap_or_else(|_| job.meta.id.clone());
             let meta = JobMeta { id, name: OTHER.into(), user: String::new(), project: None };
-            JobView { meta: meta.into(), ..job.clone() }
+            JobView { meta: meta.into(), ended: None, ..job.clone() }
         },
     )
 }
@@ -103,7 +103,9 @@ fn split<'a, View>(
 
 /// Taken apart field by field: a field that comes must be summed here too.
 fn add_job(sum: &mut JobView, job: &JobView) {
-    let JobView { meta: _, running, started, energy, node, emissions, embodied, power } = job;
+    // The rest as a whole ends with nobody.
+    let JobView { meta: _, running, started, ended: _, energy, node, emissions, embodied, power } =
+        job;
     add_energy(&mut sum.energy, energy);
     sum.node = sum.node.saturating_add(*node);
     sum.emissions = sum.emissions.saturating_add(*emissions);

@@ -25,6 +25,7 @@ pub struct Family {
 
 const DOMAIN: &[&str] = &["domain", "kind", "source", "counted"];
 const JOB: &[&str] = &["job_id", "job_name", "user", "project"];
+const GPU_CLAIM: &[&str] = &["domain", "job_id", "job_name", "user", "project"];
 const JOB_KIND: &[&str] = &["job_id", "job_name", "user", "project", "kind"];
 
 macro_rules! families {
@@ -46,6 +47,12 @@ families! {
         "The part of a domain's energy that no job used.";
     DOMAIN_POWER = gauge "aimeter_domain_power_watts" DOMAIN,
         "Power of a domain over the last tick.";
+    DOMAIN_POWER_LIMIT = gauge "aimeter_domain_power_limit_watts" DOMAIN,
+        "Enforced power limit of a GPU, as it was when the GPU was found.";
+    DOMAIN_INFO = gauge "aimeter_domain_info" &["domain", "device"],
+        "Always 1; what device a domain is, for people.";
+    GPU_CLAIMED = gauge "aimeter_gpu_claimed" GPU_CLAIM,
+        "1 for each running job that holds a GPU: it named it, so that idle energy is the job's too.";
     JOB_ENERGY = counter "aimeter_job_energy_joules_total" JOB_KIND,
         "Energy of a job by kind, jobs nested in it included. Shown from its start, at 0, until some time after its end.";
     JOB_NODE_ENERGY = counter "aimeter_job_node_energy_joules_total" JOB,
@@ -64,6 +71,8 @@ families! {
         "1 while the job runs, 0 after its end.";
     JOB_START = gauge "aimeter_job_start_timestamp_seconds" JOB,
         "When the job started, in seconds since 1970 UTC.";
+    JOB_END = gauge "aimeter_job_end_timestamp_seconds" JOB,
+        "When a job ended, in seconds since 1970 UTC; of finished jobs only.";
     JOBS_RUNNING = gauge "aimeter_jobs_running" &[],
         "Jobs that run now.";
     USER_ENERGY = counter "aimeter_user_energy_joules_total" &["user", "kind"],

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A real Prometheus server as a child process, scraping one daemon.
+//! A real Prometheus server as a child process, scraping daemons.
+
+#![allow(dead_code, reason = "each test crate uses a part of it")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,7 +17,7 @@ const SCRAPE_SECONDS: u32 = 2;
 
 pub struct Prometheus {
     child: Child,
-    address: String,
+    pub address: String,
 }
 
 /// A series' last sample: moment and value.
@@ -32,12 +34,17 @@ impl Prometheus {
 
     /// The same with more lines of YAML in the scrape job.
     pub fn start_with(folder: &Path, target: &str, more: &str) -> Prometheus {
-        let config = folder.join("prometheus.yml");
         let text = format!(
             "global: {{scrape_interval: {SCRAPE_SECONDS}s, scrape_timeout: 1900ms}}\n\
              scrape_configs:\n  - job_name: aimeter\n    \
              static_configs: [{{targets: ['{target}']}}]\n{more}"
         );
+        Prometheus::configured(folder, &text)
+    }
+
+    /// The same with a configuration of the caller's.
+    pub fn configured(folder: &Path, text: &str) -> Prometheus {
+        let config = folder.join("prometheus.yml");
         std::fs::write(&config, text).expect("its configuration");
         // A port that was free a moment ago: Prometheus cannot say which it takes.
         let address = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
@@ -69,21 +76,21 @@ impl Prometheus {
 
     /// The result of an instant query.
     pub fn query(&self, expression: &str) -> Vec<Value> {
-        let mut encoded = String::new();
-        for byte in expression.bytes() {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-        let data = self.api(&format!("/api/v1/query?query={encoded}"));
-        data["result"].as_array().expect("a list").clone()
+        let answer = self.ask("query", &[("query", expression)]);
+        answer["result"].as_array().expect("a list").clone()
     }
 
-    /// The data of a page of its API.
-    pub fn api(&self, path: &str) -> Value {
-        let answer = self.request(path).expect("an answer");
+    /// The data that a page of its API answers with.
+    pub fn ask(&self, page: &str, parameters: &[(&str, &str)]) -> Value {
+        let encode =
+            |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+        let encoded = parameters.iter().map(|(name, value)| format!("{name}={}", encode(value)));
+        let encoded = encoded.collect::<Vec<_>>().join("&");
+        let answer = self.request(&format!("/api/v1/{page}?{encoded}")).expect("an answer");
         let body = answer.split_once("\r\n\r\n").expect("a body").1;
-        let body: Value = serde_json::from_str(body).expect("JSON");
-        assert_eq!(body["status"], "success", "{path}: {body}");
-        body["data"].clone()
+        let mut body: Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(body["status"], "success", "{page} {parameters:?}: {body}");
+        body["data"].take()
     }
 
     /// The last sample, as it was scraped, of each series of the last hour.
