@@ -206,7 +206,7 @@ pub fn pue_reading(data: &[u8]) {
     for pointer in ["", "/pue", "/data/0/pue"] {
         match aimeter::grid::pue::parse(data, pointer) {
             Ok(thousandths) => {
-                assert!(aimeter::carbon::pue::PLAUSIBLE.contains(&thousandths), "{thousandths}");
+                assert!(aimeter::grid::pue::PLAUSIBLE.contains(&thousandths), "{thousandths}");
             }
             Err(error) => assert!(!error.to_string().contains('\n'), "{error:?}"),
         }

@@ -34,7 +34,9 @@ impl Known {
     ) -> Known {
         let table = table_of(&facts, ended.unwrap_or(at)).cloned();
         let table = table.unwrap_or_else(|| grid::fact_for(zone, at).fact);
-        facts.retain(|fact| fact.kind != IntensityKind::Table);
+        // Marginal figures are kept in the ledger too; none of them counts.
+        let counts = |fact: &IntensityFact| fact.signal == "average";
+        facts.retain(|fact| fact.kind != IntensityKind::Table && counts(fact));
         // The world's is for a zone of which nothing is known, never for its gaps.
         if facts.is_empty() || facts.iter().any(|fact| fact.zone == table.zone) {
             facts.push(table);

@@ -9,38 +9,17 @@
 //! moment, so that a change of the clocks neither doubles nor skips anything.
 
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
-use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use jiff::civil::{DateTime, Weekday};
 use jiff::tz::TimeZone;
 
+use crate::grid::pue::Live;
 use crate::ledger::{IntervalEnergy, JobRow, PueFact};
 use crate::units::BootTime;
 
-/// The least and the most that a reading may be, in thousandths: below 1 is no PUE,
-/// and above 3 no building that holds servers (Uptime Institute's surveys have means
-/// from 2.5 in 2007 to 1.56 in 2024).
-pub const PLAUSIBLE: std::ops::RangeInclusive<u32> = 1_000..=3_000;
-
 /// Where nothing set a PUE.
 const UNSET: &str = "unset";
-
-/// A reading as a PUE in thousandths.
-///
-/// # Errors
-/// Where it is out of [`PLAUSIBLE`] or no number at all.
-pub fn reading(value: f64) -> Result<u32, String> {
-    let thousandths = (value * 1_000.0).round();
-    let (least, most) = (f64::from(*PLAUSIBLE.start()), f64::from(*PLAUSIBLE.end()));
-    if (least..=most).contains(&thousandths) {
-        Ok(thousandths as u32)
-    } else {
-        Err(format!("{value} is no plausible PUE: it lies from 1 to 3"))
-    }
-}
 
 /// A PUE and who says so: `config`, `schedule`, `file` or `http`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,49 +45,13 @@ impl PuePlan {
     /// What holds now; `now` is the same moment on the boot's clock.
     pub fn at(&self, wall: Timestamp, now: BootTime) -> Option<PueNow> {
         let live = self.live.as_ref().and_then(|live| live.at(now));
+        let live = live.map(|(thousandths, source)| PueNow { thousandths, source });
         let planned = || {
             let thousandths = self.schedule.as_ref()?.at(wall)?;
             Some(PueNow { thousandths, source: "schedule" })
         };
         let fixed = || Some(PueNow { thousandths: self.fixed?, source: "config" });
         live.or_else(planned).or_else(fixed)
-    }
-}
-
-/// The last good reading of a building, shared between who reads it and who uses it.
-/// When it is dropped, its reader ends.
-#[derive(Debug)]
-pub struct Live {
-    latest: ArcSwapOption<(u32, BootTime)>,
-    keep: Duration,
-    source: &'static str,
-    #[expect(dead_code, reason = "its drop tells the reader to end")]
-    stop: Sender<()>,
-}
-
-impl Live {
-    /// Nothing read yet. A reading holds for `keep`; `source` is `file` or `http`.
-    pub fn new(keep: Duration, source: &'static str, stop: Sender<()>) -> Live {
-        Live { latest: ArcSwapOption::empty(), keep, source, stop }
-    }
-
-    /// Takes over what another one read last, where it read the same thing.
-    pub fn go_on_from(&self, earlier: &Live) {
-        if earlier.source == self.source {
-            self.latest.store(earlier.latest.load_full());
-        }
-    }
-
-    /// A good reading.
-    pub fn set(&self, thousandths: u32, at: BootTime) {
-        self.latest.store(Some(Arc::new((thousandths, at))));
-    }
-
-    /// The last good reading, where it is not too old.
-    fn at(&self, now: BootTime) -> Option<PueNow> {
-        let latest = self.latest.load();
-        let (thousandths, at) = **latest.as_ref()?;
-        (now.since(at) <= self.keep).then_some(PueNow { thousandths, source: self.source })
     }
 }
 

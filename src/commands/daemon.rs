@@ -19,7 +19,6 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::oneshot;
 
-use crate::carbon::pue;
 use crate::carbon::resources::Accounting;
 use crate::clock;
 use crate::config::{ConfigError, Options};
@@ -27,6 +26,7 @@ use crate::engine::{Command, EngineError, Handle};
 use crate::export::prometheus::bounds::Limits;
 use crate::grid::facts::FactBook;
 use crate::grid::live::Live;
+use crate::grid::pue;
 use crate::server::bind::{Bound, Listen};
 use crate::server::heartbeat::Heartbeat;
 use crate::server::web::Web;

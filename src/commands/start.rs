@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::carbon::pue;
 use crate::carbon::resources::Accounting;
 use crate::clock;
 use crate::config::Options;
@@ -36,7 +35,7 @@ pub struct Running {
     /// Whether the books are kept on disk.
     pub keeps_ledger: bool,
     /// Reads the building's PUE.
-    pub pue: Option<Arc<pue::Live>>,
+    pub pue: Option<Arc<grid::pue::Live>>,
     /// What records are accounted by.
     pub accounting: Arc<ArcSwap<Accounting>>,
 }
@@ -127,7 +126,11 @@ fn open_ledger(options: &Options) -> anyhow::Result<(Writer, Recovered)> {
 
 /// The engine's settings by these options; the building's PUE is read from now on,
 /// where they say so. `earlier` is who read it before.
-pub fn settings(options: &Options, facts: &Arc<FactBook>, earlier: Option<&pue::Live>) -> Settings {
+pub fn settings(
+    options: &Options,
+    facts: &Arc<FactBook>,
+    earlier: Option<&grid::pue::Live>,
+) -> Settings {
     let mut settings = options.settings(Arc::clone(facts));
     if let Some(meter) = options.pue_meter() {
         match grid::pue::start(meter, earlier) {

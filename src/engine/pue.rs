@@ -3,7 +3,7 @@
 //! ledger as a fact where it changed.
 //!
 //! Nothing is read here: a file or a feed is read by `grid::pue` on a thread of its
-//! own, which leaves its last good reading in `carbon::pue::Live`.
+//! own, which leaves its last good reading in `grid::pue::Live`.
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -119,7 +119,7 @@ impl Engine {
         let now = crate::clock::now();
         for (place, amount) in amounts {
             let at = self.wall_microseconds(now);
-            self.books.book(slot, place, at, at, amount);
+            self.books.book_doubt(slot, place, at, amount.uncertainty);
             let mut next = Some(slot);
             while let Some(job) = next.and_then(|slot| self.job_mut(slot)) {
                 add(&mut job.inclusive[place], amount);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The poller: keeps the facts at hand up to date, for all jobs at once.
 //!
-//! Each zone has its chain. The first feed that answers well serves; one that fails
-//! is asked again by its own schedule, and serves again from its first good answer.
+//! Each zone has two chains, of average and of marginal figures. Of each the first feed
+//! that answers well serves; one that fails is asked again by its own schedule, and
+//! serves again from its first good answer. Jobs are booked with averages alone; marginal
+//! figures are kept beside them.
 //! Past figures are asked for until what was measured is known. All that decides
 //! takes the time as an argument ([`super::schedule`]); this file asks and counts.
 //! Nothing waits for it: where it hangs or dies, metering goes on with what is at hand.
@@ -16,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::chain::{GridSettings, Poll};
 use super::facts::{FactBook, FeedView};
-use super::feeds::FeedError;
+use super::feeds::{FeedError, Signal};
 use super::schedule::{self, later};
 use crate::ledger::{IntensityFact, ZoneUse};
 
@@ -65,6 +67,12 @@ struct Zone {
     name: String,
     used: (Timestamp, Timestamp),
     in_use: bool,
+    chains: [Chain; 2],
+}
+
+/// The feeds of one signal, in their order.
+struct Chain {
+    signal: Signal,
     lines: Vec<Line>,
 }
 
@@ -136,8 +144,8 @@ impl Poller {
     fn follow_clock(&mut self, now: Timestamp) {
         let back = self.last.duration_since(now);
         if self.last != Timestamp::MIN && back > SignedDuration::from_mins(1) {
-            let lines = self.zones.values_mut().flat_map(|zone| &mut zone.lines);
-            for line in lines {
+            let chains = self.zones.values_mut().flat_map(|zone| &mut zone.chains);
+            for line in chains.flat_map(|chain| &mut chain.lines) {
                 for due in [&mut line.due, &mut line.forecast_due, &mut line.settle_due] {
                     *due = later(*due, -back);
                 }
@@ -151,51 +159,91 @@ impl Poller {
 impl Zone {
     fn new(desk: &mut Desk, now: Timestamp, used: &ZoneUse) -> Zone {
         let name = used.zone.clone();
-        let feeds = match desk.settings.poll {
-            Poll::Off => Vec::new(),
-            Poll::Auto | Poll::Every(_) => desk.settings.feeds(&name),
-        };
         let known = desk.book.of(&name);
-        let lines = feeds.into_iter().map(|feed| Line::new(desk, feed, &known, now)).collect();
-        Zone { name, used: (used.from, used.to), in_use: false, lines }
+        let chains = [Signal::Average, Signal::Marginal].map(|signal| {
+            let feeds = match desk.settings.poll {
+                Poll::Off => Vec::new(),
+                Poll::Auto | Poll::Every(_) => desk.settings.feeds_of(&name, signal),
+            };
+            let lines = feeds.into_iter().map(|feed| Line::new(desk, feed, &known, now));
+            Chain { signal, lines: lines.collect() }
+        });
+        Zone { name, used: (used.from, used.to), in_use: false, chains }
     }
 
     /// How long its facts matter.
     fn kept(&self) -> SignedDuration {
         let until = |line: &Line| line.rhythm.measured.map(|measured| measured.until);
-        self.lines.iter().filter_map(until).max().unwrap_or(KEPT).max(KEPT)
+        let lines = self.chains.iter().flat_map(|chain| &chain.lines);
+        lines.filter_map(until).max().unwrap_or(KEPT).max(KEPT)
     }
 
     async fn serve(&mut self, desk: &mut Desk, now: Timestamp, new: &mut Vec<IntensityFact>) {
-        if self.in_use {
-            self.poll(desk, now, new).await;
+        for chain in &mut self.chains {
+            if self.in_use {
+                chain.poll(desk, &self.name, now, new).await;
+            }
+            let used = Used { zone: &self.name, time: self.used, in_use: self.in_use };
+            chain.settle(desk, used, now, new).await;
         }
-        self.settle(desk, now, new).await;
     }
 
-    /// Asks the chain for the figure of now, as far as it is due.
-    async fn poll(&mut self, desk: &mut Desk, now: Timestamp, new: &mut Vec<IntensityFact>) {
+    /// When something of this zone is due.
+    fn next(&self, desk: &Desk, now: Timestamp) -> Timestamp {
+        let due = |chain: &Chain| chain.next(desk, self.in_use);
+        self.chains
+            .iter()
+            .filter_map(due)
+            .min()
+            .unwrap_or(Timestamp::MAX)
+            .min(later(now, LONGEST_WAIT))
+    }
+}
+
+/// A zone's use.
+#[derive(Clone, Copy)]
+struct Used<'a> {
+    zone: &'a str,
+    time: (Timestamp, Timestamp),
+    in_use: bool,
+}
+
+impl Chain {
+    /// Asks for the figure of now, as far as it is due.
+    async fn poll(
+        &mut self,
+        desk: &mut Desk,
+        zone: &str,
+        now: Timestamp,
+        new: &mut Vec<IntensityFact>,
+    ) {
         for line in &mut self.lines {
             if line.due > now {
                 if line.serves() {
-                    return line.ask_forecast(desk, &self.name, now, new).await;
+                    return line.ask_forecast(desk, zone, now, new).await;
                 }
                 continue;
             }
             if desk.is_shut(&line.server, now) {
                 continue;
             }
-            if line.ask_now(desk, &self.name, now, new).await {
-                return line.ask_forecast(desk, &self.name, now, new).await;
+            if line.ask_now(desk, zone, now, new).await {
+                return line.ask_forecast(desk, zone, now, new).await;
             }
         }
     }
 
     /// Asks for what is missing of the past: the first feed that has it and does well.
-    async fn settle(&mut self, desk: &mut Desk, now: Timestamp, new: &mut Vec<IntensityFact>) {
-        let in_use = self.in_use;
+    async fn settle(
+        &mut self,
+        desk: &mut Desk,
+        used: Used<'_>,
+        now: Timestamp,
+        new: &mut Vec<IntensityFact>,
+    ) {
+        let settles = |line: &Line| line.settles(used.in_use);
         for line in &mut self.lines {
-            let Some(measured) = line.rhythm.measured.filter(|_| line.settles(in_use)) else {
+            let Some(measured) = line.rhythm.measured.filter(|_| settles(line)) else {
                 continue;
             };
             if desk.is_shut(&line.server, now) {
@@ -204,35 +252,34 @@ impl Zone {
             if line.settle_due > now {
                 return;
             }
-            let facts = desk.book.of(&self.name);
-            match schedule::missing(&facts, self.used, measured, now) {
+            let facts = desk.book.of(used.zone);
+            let own = facts.iter().filter(|fact| fact.signal == self.signal.as_str());
+            match schedule::missing(own, used.time, measured, now) {
                 None => line.settle_due = later(now, SETTLE_LOOK),
-                Some(range) => line.ask_range(desk, &self.name, now, range, new).await,
+                Some(range) => line.ask_range(desk, used.zone, now, range, new).await,
             }
             return;
         }
     }
 
-    /// When something of this zone is due.
-    fn next(&self, desk: &Desk, now: Timestamp) -> Timestamp {
-        let mut next = later(now, LONGEST_WAIT);
+    /// When something is due.
+    fn next(&self, desk: &Desk, in_use: bool) -> Option<Timestamp> {
+        let mut next: Vec<Timestamp> = Vec::new();
         let open = |line: &Line, due: Timestamp| due.max(desk.opens(&line.server));
-        if self.in_use {
+        if in_use {
             for line in &self.lines {
-                next = next.min(open(line, line.due));
+                next.push(open(line, line.due));
                 if line.serves() {
                     if !line.rhythm.with_forecast {
-                        next = next.min(open(line, line.forecast_due));
+                        next.push(open(line, line.forecast_due));
                     }
                     break;
                 }
             }
         }
-        let settles = |line: &&Line| line.rhythm.measured.is_some() && line.settles(self.in_use);
-        if let Some(line) = self.lines.iter().find(settles) {
-            next = next.min(open(line, line.settle_due));
-        }
-        next
+        let settles = |line: &&Line| line.rhythm.measured.is_some() && line.settles(in_use);
+        next.extend(self.lines.iter().find(settles).map(|line| open(line, line.settle_due)));
+        next.into_iter().min()
     }
 }
 

@@ -7,10 +7,11 @@
 //! other host, time and size limited. The thread ends when the [`Live`] is dropped.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use reqwest::Url;
 use serde_json::Value;
 
@@ -18,8 +19,13 @@ use super::chain::read_file;
 use super::feeds::FeedError;
 use super::http::{Fetcher, Key, Limits, Network};
 use super::secret::SecretSource;
-use crate::carbon::pue::{Live, reading};
 use crate::clock;
+use crate::units::BootTime;
+
+/// The least and the most that a reading may be, in thousandths: below 1 is no PUE,
+/// and above 3 no building that holds servers (Uptime Institute's surveys have means
+/// from 2.5 in 2007 to 1.56 in 2024).
+pub const PLAUSIBLE: std::ops::RangeInclusive<u32> = 1_000..=3_000;
 
 /// Longest document that holds a PUE.
 const MOST_BYTES: usize = 64 * 1_024;
@@ -51,6 +57,43 @@ pub enum Place {
         /// How the network is reached.
         network: Network,
     },
+}
+
+/// The last good reading of a building, shared between who reads it and who uses it.
+/// When it is dropped, its reader ends.
+#[derive(Debug)]
+pub struct Live {
+    latest: ArcSwapOption<(u32, BootTime)>,
+    keep: Duration,
+    source: &'static str,
+    #[expect(dead_code, reason = "its drop tells the reader to end")]
+    stop: Sender<()>,
+}
+
+impl Live {
+    /// Nothing read yet. A reading holds for `keep`; `source` is `file` or `http`.
+    pub fn new(keep: Duration, source: &'static str, stop: Sender<()>) -> Live {
+        Live { latest: ArcSwapOption::empty(), keep, source, stop }
+    }
+
+    /// Takes over what another one read last, where it read the same thing.
+    pub fn go_on_from(&self, earlier: &Live) {
+        if earlier.source == self.source {
+            self.latest.store(earlier.latest.load_full());
+        }
+    }
+
+    /// A good reading.
+    pub fn set(&self, thousandths: u32, at: BootTime) {
+        self.latest.store(Some(Arc::new((thousandths, at))));
+    }
+
+    /// The last good reading in thousandths, where it is not too old, and who said it.
+    pub fn at(&self, now: BootTime) -> Option<(u32, &'static str)> {
+        let latest = self.latest.load();
+        let (thousandths, at) = **latest.as_ref()?;
+        (now.since(at) <= self.keep).then_some((thousandths, self.source))
+    }
 }
 
 /// Starts reading; goes on from what an `earlier` reader knew of the same kind of place.
@@ -131,6 +174,20 @@ impl Meter {
     }
 }
 
+/// A reading as a PUE in thousandths.
+///
+/// # Errors
+/// Where it is out of [`PLAUSIBLE`] or no number at all.
+pub fn reading(value: f64) -> Result<u32, String> {
+    let thousandths = (value * 1_000.0).round();
+    let (least, most) = (f64::from(*PLAUSIBLE.start()), f64::from(*PLAUSIBLE.end()));
+    if (least..=most).contains(&thousandths) {
+        Ok(thousandths as u32)
+    } else {
+        Err(format!("{value} is no plausible PUE: it lies from 1 to 3"))
+    }
+}
+
 /// The PUE in a document, in thousandths.
 ///
 /// # Errors
@@ -165,5 +222,15 @@ mod tests {
         }
         check(r#"{"pue": 1.2}"#, "/puw", None);
         check(r#"{"pue": 1.2}"#, "", None);
+    }
+
+    #[test]
+    fn a_reading_that_no_building_has_is_refused() {
+        assert_eq!(reading(1.0), Ok(1_000));
+        assert_eq!(reading(1.2345), Ok(1_235));
+        assert_eq!(reading(3.0), Ok(3_000));
+        for wrong in [0.9, 3.1, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(reading(wrong).is_err(), "{wrong}");
+        }
     }
 }

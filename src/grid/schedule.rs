@@ -190,16 +190,17 @@ pub fn is_of_all_zones(error: &FeedError) -> bool {
 
 /// The stretch of a zone's time of use in which a measured figure should be at hand
 /// and is not: from its first gap to its last, to be asked for in one.
-pub fn missing(
-    facts: &[IntensityFact],
+pub fn missing<'a>(
+    facts: impl IntoIterator<Item = &'a IntensityFact>,
     used: (Timestamp, Timestamp),
     measured: Measured,
     now: Timestamp,
 ) -> Option<(Timestamp, Timestamp)> {
     let mut start = used.0.max(later(now, -measured.until));
     let mut end = used.1.min(later(now, -measured.after));
+    let measured = facts.into_iter().filter(|fact| is_measured(fact));
     let mut known: Vec<(Timestamp, Timestamp)> =
-        facts.iter().filter(|fact| is_measured(fact)).map(|fact| (fact.from, fact.to)).collect();
+        measured.map(|fact| (fact.from, fact.to)).collect();
     known.sort_unstable();
     for (from, to) in &known {
         if *from <= start {

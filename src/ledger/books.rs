@@ -94,6 +94,15 @@ impl Books {
         line.grown = true;
     }
 
+    /// Books what is uncertain about energy that is booked already: no line becomes
+    /// longer by it. `at` is its time where none is open.
+    pub fn book_doubt(&mut self, slot: Slot, domain: usize, at: i64, doubt: Uncertainty) {
+        let Some(line) = self.line_mut(slot, domain) else { return };
+        let to = if line.from.is_some() { line.to } else { at };
+        let amount = Amount { uncertainty: doubt, ..Amount::default() };
+        self.book(slot, domain, at, to, amount);
+    }
+
     /// What the account used of the domain since it was opened.
     pub fn total(&self, slot: Slot, domain: usize) -> Amount {
         self.accounts
@@ -221,6 +230,22 @@ mod tests {
         books.drain(&mut out);
         assert_eq!(energies(&out), [(0, 0, 10, 5), (0, 10, 20, 2)]);
         assert_eq!(books.total(Slot::UNATTRIBUTED, domain).energy.microjoules(), 7);
+    }
+
+    #[test]
+    fn doubt_makes_no_line_longer() {
+        let mut books = Books::new();
+        let domain = books.add_domain(DomainKey(1));
+        let doubt = Uncertainty { edge: Energy::from_microjoules(3), ..Uncertainty::default() };
+        books.book(Slot::UNATTRIBUTED, domain, 0, 10, amount(5));
+        books.book_doubt(Slot::UNATTRIBUTED, domain, 15, doubt);
+        let mut out = Vec::new();
+        books.drain(&mut out);
+        books.close_intervals();
+        books.book_doubt(Slot::UNATTRIBUTED, domain, 20, doubt);
+        books.drain(&mut out);
+        assert_eq!(energies(&out), [(0, 0, 10, 5), (0, 20, 20, 0)]);
+        assert!(out.iter().all(|booking| booking.amount.uncertainty == doubt));
     }
 
     #[test]

@@ -92,6 +92,10 @@ fn the_same_energy_elsewhere_at_another_time_and_in_a_better_building() {
     assert!(shown.contains("\n* another boundary or signal than the first row: "), "{shown}");
     assert!(shown.contains("credit: Carbon Intensity API, NESO"), "{shown}");
 
+    // What a job is set beside is counted as the job was, whatever decides when to run.
+    let marginal = aimeter(&config, &all).env("AIMETER_SIGNAL", "marginal").output().unwrap();
+    assert_eq!(text(&marginal.stdout), shown);
+
     let json = aimeter(&config, &[&all[..], &["--json"]].concat()).output().unwrap();
     let rows = rows(&json);
     assert_eq!(rows.len(), 8);
@@ -195,7 +199,7 @@ fn a_job_of_the_ledger_is_taken_with_its_course_and_an_unknown_one_is_said() {
         assert!(from.duration_since(started).abs() < SignedDuration::from_secs(1));
     };
     check();
-    daemon.kill();
+    assert!(daemon.terminate().success());
     check();
     let unknown = what_if(&["no-such-job", "--pue", "1.1"]);
     assert_eq!(unknown.status.code(), Some(5));

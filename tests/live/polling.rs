@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aimeter::grid::chain::{GridSettings, Poll};
 use aimeter::grid::facts::{FactBook, FeedView, is_measured};
-use aimeter::grid::feeds::Feed;
+use aimeter::grid::feeds::{Feed, Signal, file};
 use aimeter::grid::http::Network;
 use aimeter::grid::poller::{Poller, Step};
 use aimeter::ledger::{IntensityFact, ZoneUse};
@@ -105,6 +105,44 @@ fn the_first_figure_comes_at_once_with_a_forecast_for_an_outage() {
     case.run_to("25T20:00");
     let expected = f64::from(forecast(case.now));
     assert_eq!(case.present(), (expected, "forecast", "uk-carbon-intensity".into()));
+}
+
+#[test]
+fn marginal_figures_are_kept_beside_the_average_ones_and_never_taken_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("marginal.csv");
+    let mut rows = "from,to,grams_per_kwh,kind\n".to_owned();
+    let start: Timestamp = "2026-11-24T00:00:00Z".parse().unwrap();
+    for hour in 0..48 {
+        let from = start + SignedDuration::from_hours(hour);
+        let to = from + SignedDuration::from_hours(1);
+        rows += &format!("{from},{to},900,actual\n");
+    }
+    std::fs::write(&path, rows).unwrap();
+    let mut marginal = Feed::of(&file::PROVIDER);
+    (marginal.path, marginal.signal) = (Some(path), Signal::Marginal);
+    let mut case = Case::with(|world| vec![marginal, world.uk()], Arc::default());
+    case.run_to("24T15:00");
+    let expected = f64::from(forecast(case.now));
+    assert_eq!(case.present(), (expected, "forecast", "uk-carbon-intensity".into()));
+    let kept = |signal: &str| -> Vec<&IntensityFact> {
+        case.told.iter().filter(|fact| fact.signal == signal && fact.from <= case.now).collect()
+    };
+    let hours = kept("marginal");
+    assert!(hours.iter().all(|fact| fact.intensity.grams_per_kwh() == 900.0), "{hours:?}");
+    // Each hour of the use, and the one before it that was current at first.
+    for hour in 9..15 {
+        let from = start + SignedDuration::from_hours(hour);
+        assert!(hours.iter().any(|fact| fact.from == from), "{hour}: {hours:?}");
+    }
+    // That the marginal ones are measured hides no gap of the average ones.
+    let measured = kept("average").into_iter().filter(|fact| is_measured(fact));
+    for half_hour in 0..7 {
+        let from =
+            case.start - SignedDuration::from_mins(10) + SignedDuration::from_mins(30 * half_hour);
+        let mut measured = measured.clone();
+        assert!(measured.any(|fact| fact.from == from), "{from}");
+    }
 }
 
 #[test]

@@ -121,6 +121,12 @@ fn jobs_and_show_read_while_the_daemon_writes() {
     // The moment at which the shipped table was looked up is each program's own.
     let fetched = "/emissions/intensity/parts/0/fetched_at";
     *told.pointer_mut(fetched).unwrap() = record.pointer(fetched).unwrap().clone();
+    // What was told at the end is kept once it is told, so in no record of that moment.
+    let first = told["emissions"]["first_told"].take();
+    let grams = record["emissions"]["operational_grams"].as_f64().unwrap();
+    if let Some(first) = first["operational_grams"].as_f64() {
+        assert!((first - grams).abs() < 1e-6, "{first} g were told of {grams} g");
+    }
     for part in ["job", "energy", "emissions", "quality"] {
         assert_eq!(told[part], record[part], "{part}");
     }

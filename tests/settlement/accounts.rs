@@ -26,7 +26,6 @@ fn half_hour(
     row.spec.project = who.1.map(Into::into);
     (row.started, row.ended) = (at(start), Some(at(start + HALF_HOUR)));
     (row.state, row.exit) = (JobState::Finished, Some(Exit::Code(0)));
-    row.pue_thousandths = None;
     let lines =
         (0..6).map(|number| line(key, 1, start / 300 + number, 3_600_000_000_000)).collect();
     write(directory, vec![job_event(&row)], lines);

@@ -178,7 +178,7 @@ impl Sim {
 
     fn row(&self, state: JobState) -> JobRow {
         let mut row = job(1, "day", None);
-        (row.started, row.pue_thousandths) = (moment(self.day.start), None);
+        row.started = moment(self.day.start);
         if state != JobState::Running {
             (row.state, row.exit) = (state, Some(Exit::Code(0)));
             row.ended = Some(moment(self.day.end));

@@ -100,7 +100,7 @@ fn a_later_table_does_not_change_an_old_job_and_a_better_kind_does() {
     assert_eq!(listed(directory, now), (1_800.0, 1_800.0));
     // A job that runs since before the later release ends with the later table.
     let mut runs = job(1, "old", None);
-    (runs.started, runs.pue_thousandths) = (at(0), None);
+    runs.started = at(0);
     write(directory, vec![job_event(&runs)], vec![]);
     assert_eq!(record(directory, "old", now).emissions.operational_grams, Some(900.0));
 

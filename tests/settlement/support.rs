@@ -16,7 +16,7 @@ use aimeter::settlement;
 use aimeter::units::Intensity;
 use jiff::Timestamp;
 
-pub use ledger::{at, domains, job, job_event, line, write};
+pub use ledger::{at, domains, job_event, line, write};
 
 pub const HALF_HOUR: i64 = 1_800;
 
@@ -51,12 +51,18 @@ pub fn facts(facts: &[IntensityFact]) -> Vec<Event> {
     facts.iter().cloned().map(Event::Intensity).collect()
 }
 
+/// A job of which no PUE is known, so that its emissions are those of its machines.
+pub fn job(key: i64, id: &str, parent: Option<&str>) -> JobRow {
+    let mut row = ledger::job(key, id, parent);
+    (row.pue_thousandths, row.spec.pue_thousandths) = (None, None);
+    row
+}
+
 /// A job from 0 to `seconds` with one kilowatt-hour every 300 s on the first domain, and
 /// 1 PUE.
 pub fn steady(directory: &Path, key: i64, id: &str, seconds: i64) -> JobRow {
     let mut row = job(key, id, None);
     row.started = at(0);
-    row.pue_thousandths = None;
     row.state = aimeter::jobs::JobState::Finished;
     row.exit = Some(Exit::Code(0));
     row.ended = Some(at(seconds));

@@ -2,6 +2,7 @@
 //! PUE through the hours of a schedule, changes of the clocks, and a job's facts.
 
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use super::*;
 use crate::units::Energy;
@@ -88,16 +89,6 @@ fn the_last_good_reading_holds_for_its_time_then_the_schedule_then_the_fixed_val
     assert_eq!(at(july, 161), Some((1_400, "schedule")));
     assert_eq!(at(may, 161), Some((1_300, "config")));
     assert_eq!(PuePlan::default().at(may.parse().unwrap(), BootTime::default()), None);
-}
-
-#[test]
-fn a_reading_that_no_building_has_is_refused() {
-    assert_eq!(reading(1.0), Ok(1_000));
-    assert_eq!(reading(1.2345), Ok(1_235));
-    assert_eq!(reading(3.0), Ok(3_000));
-    for wrong in [0.9, 3.1, -1.0, f64::NAN, f64::INFINITY] {
-        assert!(reading(wrong).is_err(), "{wrong}");
-    }
 }
 
 fn steps(steps: &[(i64, Option<u32>, &str)]) -> PueByTime {

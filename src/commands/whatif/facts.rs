@@ -14,9 +14,9 @@ use crate::commands::exit::{Code, Failure};
 use crate::commands::grid::wait_for;
 use crate::commands::intensity::minute;
 use crate::config::Options;
-use crate::grid::chain::{self, table_attribution};
+use crate::grid::chain::{self, GridSettings, table_attribution};
 use crate::grid::fact_for;
-use crate::grid::feeds::{FeedError, Want};
+use crate::grid::feeds::{FeedError, Signal, Want};
 use crate::ledger::{IntensityFact, IntensityKind};
 
 use super::LONGEST;
@@ -25,8 +25,8 @@ use super::LONGEST;
 type Key = (Option<String>, i64, i64);
 
 /// Who is asked, what they said, and what is to be told of it.
-pub struct Sources<'a> {
-    options: &'a Options,
+pub struct Sources {
+    grid: GridSettings,
     now: Timestamp,
     known: BTreeMap<Key, Vec<IntensityFact>>,
     /// The texts that licences ask for.
@@ -35,11 +35,13 @@ pub struct Sources<'a> {
     pub notes: Vec<String>,
 }
 
-impl<'a> Sources<'a> {
-    /// Nothing known yet.
-    pub fn new(options: &'a Options, now: Timestamp) -> Sources<'a> {
+impl Sources {
+    /// Nothing known yet. Average figures alone are asked for, whatever `grid.signal`
+    /// is: what they stand beside is booked with those.
+    pub fn new(options: &Options, now: Timestamp) -> Sources {
         let (attribution, notes) = (Vec::new(), Vec::new());
-        Sources { options, now, known: BTreeMap::new(), attribution, notes }
+        let grid = GridSettings { signal: Signal::Average, ..options.grid.clone() };
+        Sources { grid, now, known: BTreeMap::new(), attribution, notes }
     }
 
     /// The facts of a zone for a time; each is asked for once.
@@ -100,7 +102,7 @@ impl<'a> Sources<'a> {
     /// What the chain says, without the table.
     fn feeds(&mut self, zone: Option<&str>, want: Want) -> Result<Vec<IntensityFact>, Failure> {
         let environment = |name: &str| std::env::var(name).ok();
-        let answer = wait_for(chain::answer(&self.options.grid, zone, want, &environment))?;
+        let answer = wait_for(chain::answer(&self.grid, zone, want, &environment))?;
         for (feed, error) in &answer.failures {
             // That a feed is of another place is no news here.
             if !matches!(error, FeedError::NotCovered { .. }) {

@@ -49,7 +49,11 @@ impl Line {
             Poll::Auto | Poll::Off => None,
         };
         let period = schedule::period(rhythm, configured);
-        let own = || known.iter().filter(|fact| fact.source == source && fact.fetched_at <= now);
+        let signal = feed.signal.as_str();
+        let own = || {
+            let by_it = |fact: &&IntensityFact| fact.source == source && fact.signal == signal;
+            known.iter().filter(by_it).filter(|fact| fact.fetched_at <= now)
+        };
         let fresh = own().filter(|fact| fact.from <= now).map(|fact| fact.fetched_at).max();
         let ahead = own().filter(|fact| fact.fetched_at < fact.from);
         let ahead = ahead.map(|fact| fact.fetched_at).max();
