@@ -30,7 +30,7 @@ use crate::grid::pue;
 use crate::server::bind::{Bound, Listen};
 use crate::server::heartbeat::Heartbeat;
 use crate::server::web::Web;
-use crate::server::{Context, Server};
+use crate::server::{Context, Server, page};
 use crate::settlement::task::Shared;
 
 use super::config;
@@ -80,6 +80,10 @@ pub fn run(
         procfs: options.roots.procfs.clone(),
         web: web.clone(),
         limits: Arc::new(ArcSwap::from_pointee(options.limits)),
+        page: Some(page::Sources {
+            state_dir: Some(options.state_dir.clone()),
+            facts: Arc::clone(&running.facts),
+        }),
     };
     let limits = context.limits.clone();
     let server = Server::start(bound, context).context("cannot start the server")?;

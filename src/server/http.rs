@@ -4,7 +4,7 @@
 //! - `GET /metrics`: the latest snapshot in Prometheus's text format 0.0.4 or in
 //!   OpenMetrics, as the scraper asks, packed with gzip where it takes that.
 //! - `GET /healthz`: 200 `ok`, or 503 and in words why the sampler stands still.
-//! - `GET /`: a small page with links.
+//! - `GET /` and what is below `/jobs`, `/static` and `/api`: the live page ([`super::page`]).
 //!
 //! How connections are held within bounds is in [`super::accept`].
 
@@ -15,7 +15,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -27,6 +27,7 @@ use crate::export::prometheus::negotiation::{Format, takes_gzip};
 
 use super::Context;
 use super::heartbeat::Heartbeat;
+use super::page;
 use super::web::guard::guard;
 
 #[derive(Clone)]
@@ -37,7 +38,7 @@ struct Pages {
     turn: Arc<Semaphore>,
 }
 
-/// The pages.
+/// The pages. Must be called on the server's runtime.
 pub fn pages(context: &Context) -> Router {
     let (engine, limits) = (context.engine.clone(), context.limits.clone());
     let settlement = context.settlement.clone();
@@ -47,12 +48,13 @@ pub fn pages(context: &Context) -> Router {
         heartbeat: context.heartbeat.clone(),
         turn: Arc::new(Semaphore::new(1)),
     };
+    let live = context.page.clone().map(|sources| page::routes(context, sources));
     Router::new()
-        .route("/", get(landing))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .fallback(no_page)
         .with_state(state)
+        .merge(live.unwrap_or_default())
         .layer(middleware::from_fn_with_state(context.web.clone(), guard))
 }
 
@@ -116,16 +118,5 @@ async fn healthz(State(pages): State<Pages>) -> Response {
 }
 
 async fn no_page() -> (StatusCode, &'static str) {
-    (StatusCode::NOT_FOUND, "no such page; there are /, /metrics and /healthz\n")
-}
-
-async fn landing() -> Html<&'static str> {
-    Html(concat!(
-        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>aimeter</title></head>\n",
-        "<body>\n<h1>aimeter ",
-        env!("CARGO_PKG_VERSION"),
-        "</h1>\n<p>Books every joule of this server to the job that used it.</p>\n",
-        "<ul>\n<li><a href=\"/metrics\">Metrics</a></li>\n",
-        "<li><a href=\"/healthz\">Health</a></li>\n</ul>\n</body>\n</html>\n"
-    ))
+    (StatusCode::NOT_FOUND, "no such page; there are /, /metrics, /healthz and /api/v1\n")
 }

@@ -14,6 +14,7 @@ pub mod client;
 pub mod control;
 pub mod heartbeat;
 pub mod http;
+pub mod page;
 pub mod protocol;
 pub mod rights;
 pub mod web;
@@ -75,6 +76,8 @@ pub struct Context {
     pub web: Option<Arc<Web>>,
     /// How many series the metrics may have.
     pub limits: Arc<ArcSwap<Limits>>,
+    /// For the live page; `None`: there is none.
+    pub page: Option<page::Sources>,
 }
 
 /// The running server.

@@ -55,6 +55,7 @@ impl Bench {
             procfs: "/proc".into(),
             web: None,
             limits: Arc::default(),
+            page: Some(aimeter::server::page::Sources::default()),
         };
         let server = Server::start(bound, context).unwrap();
         let address = server.addresses[0];

@@ -354,6 +354,7 @@ fn serve_ranks(
         procfs: run.options.roots.procfs.clone(),
         web: None,
         limits: Arc::default(),
+        page: None,
     };
     Server::start(bound, context).ok()
 }

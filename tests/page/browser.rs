@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The page in a real Chromium, driven by `browser.mjs`.
+//!
+//! Needs chromium and npm (Debian: `chromium`, `npm`) and, the first time, npm's registry
+//! for what `package-lock.json` names; it is put under the target folder.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::rig::{Wrapped, burn};
+use crate::world::{Listener, daemon, machine, with_a_day};
+
+const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/page");
+
+/// A name that would do harm where it is not taken as text.
+const NAME: &str = "<img src=x onerror=alert(1)> train";
+
+/// `node SCRIPT ARGUMENTS`, with the folder of the modules as the last.
+pub fn node(script: &str, arguments: &[&str]) -> Command {
+    let browser = std::env::var_os("AIMETER_TEST_CHROMIUM");
+    let browser = browser.map_or_else(|| PathBuf::from("/usr/bin/chromium"), PathBuf::from);
+    assert!(
+        browser.exists(),
+        "this test needs Chromium: install chromium, or name one in AIMETER_TEST_CHROMIUM"
+    );
+    let mut command = Command::new("node");
+    command.arg(Path::new(HERE).join(script)).args(arguments).arg(modules());
+    command
+}
+
+/// The modules that the lock file names, under the target folder; made on first use.
+fn modules() -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this test");
+    let target = test.ancestors().find(|folder| folder.ends_with("target"));
+    let folder = target.expect("the target folder above the test").join("page-test");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    // Tests run side by side; one of them installs.
+    let lock = std::fs::File::create(folder.join("lock")).expect("a lock");
+    lock.lock().expect("the lock");
+    let wanted = Path::new(HERE).join("package-lock.json");
+    let wanted = std::fs::read(wanted).expect("the lock file");
+    let installed = folder.join("installed.json");
+    if std::fs::read(&installed).is_ok_and(|found| found == wanted) {
+        return folder;
+    }
+    for name in ["package.json", "package-lock.json"] {
+        std::fs::copy(Path::new(HERE).join(name), folder.join(name)).expect("a copy");
+    }
+    let install = Command::new("npm")
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"])
+        .arg(&folder)
+        .output()
+        .unwrap_or_else(|error| panic!("this test needs npm: install npm ({error})"));
+    let errors = String::from_utf8_lossy(&install.stderr);
+    assert!(install.status.success(), "this test needs npm's registry: {errors}");
+    std::fs::write(installed, wanted).expect("a note");
+    folder
+}
+
+#[test]
+fn a_person_sees_what_is_used_as_it_is_used() {
+    let rig = machine();
+    let config = with_a_day(&rig, |step| if step == 0 { 164 } else { (180 + step) as u32 });
+    let start = |arguments: &[&str]| daemon(&rig, &[&["--config", &config], arguments].concat());
+    let mut running = Some(start(&[]));
+    let address = running.as_ref().expect("a daemon").address.clone();
+    let stop = rig.path("stop");
+    let mut job: Option<Wrapped> = None;
+    let mut crowd: Vec<Listener> = Vec::new();
+    crate::rig::eventually("a slot and the feed's figure", || {
+        let daemon = running.as_ref()?;
+        let slots = crate::world::json(daemon, "/api/v1/history")["slots"].as_array()?.len();
+        let now = crate::world::json(daemon, "/api/v1/now");
+        (slots > 0 && now["intensity"]["grams_per_kwh"] == 164.0).then_some(())
+    });
+
+    let mut browser = node("browser.mjs", &[&format!("http://{address}")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("this test needs node: install nodejs ({error})"));
+    let mut answer = browser.stdin.take().expect("its input");
+    let wishes = BufReader::new(browser.stdout.take().expect("its output"));
+    let mut done = false;
+    for wish in wishes.lines() {
+        let wish = wish.expect("a line");
+        let mut told = "yes";
+        match wish.as_str() {
+            "start" => {
+                let burn = burn();
+                let until = stop.to_str().expect("a path of text");
+                let command = [burn.to_str().expect("a path of text"), "--until-file", until];
+                job = Some(rig.start(&["--gpus", "all", "--name", NAME], &command));
+                told = NAME;
+            }
+            "end" => {
+                std::fs::write(&stop, "").expect("a file");
+                job.take().expect("a job").finish();
+            }
+            "kill" => running.take().expect("a daemon").kill(),
+            "again" => running = Some(start(&["--listen", &address])),
+            // The place of a page that was closed is free a moment later.
+            "crowd" => crate::rig::eventually("every place taken", || {
+                let (status, listener) = Listener::join(&address);
+                crowd.extend((status == 200).then_some(listener));
+                (crowd.len() == 8).then_some(())
+            }),
+            "done" => {
+                done = true;
+                continue;
+            }
+            other => panic!("the browser says: {other}"),
+        }
+        writeln!(answer, "{told}").expect("an answer");
+    }
+    let status = browser.wait().expect("its end");
+    assert!(status.success() && done, "the browser's test failed; what it said is above");
+}
