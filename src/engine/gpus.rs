@@ -38,6 +38,8 @@ pub(super) struct GpuState {
     pub claims: Vec<Claim>,
     /// Changes whose moment's reading has not come yet, by time.
     pub changes: Vec<Change>,
+    /// The change of a phase whose moment's reading has not come yet.
+    pub phase_edge: Option<BootTime>,
     /// Whose processes are on it, with their utilisation; `None`: no job's.
     pub users: Vec<(Option<Slot>, u32)>,
     /// Uncertainty of the last edge, which the next delta begins with.
@@ -155,6 +157,7 @@ impl Engine {
 
     /// No edge that was asked for will come any more.
     fn expect_no_edge(&mut self, gpu: usize) {
+        self.gpus[gpu].phase_edge = None;
         for change in &mut self.gpus[gpu].changes {
             change.edge_asked = false;
         }
@@ -180,6 +183,7 @@ impl Engine {
                 all_slices,
                 claims: Vec::new(),
                 changes: Vec::new(),
+                phase_edge: None,
                 users: Vec::new(),
                 edge_carried: Energy::ZERO,
                 line: Some(line),
@@ -203,6 +207,9 @@ impl Engine {
     fn gpu_edge(&mut self, gpu: usize, asked: BootTime, result: Result<Point, ReadError>) {
         let Some(state) = self.gpus.get(gpu) else { return };
         let place = state.place;
+        if self.take_phase_edge(gpu, asked, &result) {
+            return;
+        }
         match result {
             Ok(point) => {
                 let reading = Reading { at: point.at, value: Value::Counter(point.value) };
@@ -238,7 +245,46 @@ impl Engine {
     /// reading covers what this one does.
     fn awaits_edge(&self, gpu: usize, result: &Result<Reading, ReadError>) -> bool {
         let Ok(Reading { at, value: Value::Counter(_) }) = result else { return false };
-        self.gpus[gpu].changes.iter().any(|change| change.edge_asked && change.at < *at)
+        let gpu = &self.gpus[gpu];
+        gpu.phase_edge.is_some_and(|edge| edge < *at)
+            || gpu.changes.iter().any(|change| change.edge_asked && change.at < *at)
+    }
+
+    /// Asks for the counter's value at a change of phase, unless it is being asked already.
+    pub(super) fn ask_phase_edge(&mut self, gpu: usize, at: BootTime) {
+        let state = &self.gpus[gpu];
+        let recent = clock::now().since(at) < KNOWN_STEPS;
+        if let (Some(monitor), Some(line), None, true) =
+            (&self.monitor, state.line, state.phase_edge, recent)
+            && monitor.edge(line, at)
+        {
+            self.gpus[gpu].phase_edge = Some(at);
+        }
+    }
+
+    /// Books up to a change of phase, whose value has come; false: it is the edge of a
+    /// claim. Both sides are the same job's: its own figure becomes no more uncertain.
+    fn take_phase_edge(
+        &mut self,
+        gpu: usize,
+        asked: BootTime,
+        result: &Result<Point, ReadError>,
+    ) -> bool {
+        let state = &mut self.gpus[gpu];
+        if state.phase_edge != Some(asked) {
+            return false;
+        }
+        state.phase_edge = None;
+        let place = state.place;
+        if state.changes.iter().any(|change| change.edge_asked && change.at == asked) {
+            return false;
+        }
+        if let Ok(point) = result {
+            self.gpu_reading(gpu, Ok(Reading { at: point.at, value: Value::Counter(point.value) }));
+        } else if let Err(error @ (ReadError::Failed(_) | ReadError::Lost(_))) = result {
+            self.domains[place].take(Err(*error), self.settings.period);
+        }
+        true
     }
 
     /// Books a delta, cut at claim changes that no edge was found for.

@@ -365,7 +365,7 @@ impl Page {
     }
 
     fn claim(&mut self, view: &ClaimView) {
-        let JobMeta { id, name, user, project } = &*view.job;
+        let JobMeta { id, uid: _, name, user, project } = &*view.job;
         let project = project.as_deref().unwrap_or_default();
         let labels = [view.domain.id.as_str(), id.as_str(), name, user, project];
         self.put(&families::GPU_CLAIMED, &labels, 1.0);

@@ -15,7 +15,7 @@ use crate::jobs::{JobId, JobSpec, JobState};
 use crate::ledger::{JobReport, JobRow, Told};
 use crate::record::Record;
 use crate::server::Context;
-use crate::server::protocol::{Request, Response};
+use crate::server::protocol::{MarkLine, Request, Response};
 use crate::server::rights::{Denied, Peer};
 use crate::units::Intensity;
 
@@ -102,6 +102,7 @@ async fn perform(context: &Context, peer: Peer, request: Request) -> Result<Resp
             ask(context, |reply| Command::Terminate { job, by: peer.uid, reply }).await??;
             Ok(Response::Done)
         }
+        Request::Mark(line) => mark(context, peer, line),
         Request::Sensors => Ok(Response::Sensors(ask(context, Command::Sensors).await?)),
         Request::GpuRelease => {
             ask(context, Command::GpuRelease).await??;
@@ -112,6 +113,20 @@ async fn perform(context: &Context, peer: Peer, request: Request) -> Result<Resp
             Ok(Response::Done)
         }
     }
+}
+
+/// Takes a mark, by the latest snapshot alone: marks are many, and wait for nobody.
+fn mark(context: &Context, peer: Peer, line: MarkLine) -> Result<Response, Refused> {
+    let job = line.job.clone();
+    let snapshot = context.engine.snapshot();
+    let running = snapshot.jobs.iter().find(|view| view.running && view.meta.id == job);
+    let uid = running.ok_or_else(|| EngineError::UnknownJob(job.clone()))?.meta.uid;
+    peer.may_touch_job_of(uid)?;
+    let mark = line.mark().ok_or_else(|| {
+        Refused::Invalid("a mark holds one of `phase`, `end`, and `unit` with `add`".into())
+    })?;
+    context.engine.mark(&job, mark);
+    Ok(Response::Marked(true))
 }
 
 async fn start(context: &Context, peer: Peer, mut spec: Box<JobSpec>) -> Result<Response, Refused> {
