@@ -71,6 +71,7 @@ fn domain(id: &str, kind: Kind, source: &str, overlap: Option<&str>, base: u64) 
 fn job(id: &str, name: &str, project: Option<&str>, running: bool, base: u64) -> JobView {
     let meta = JobMeta {
         id: id.parse().unwrap(),
+        uid: 1000,
         name: name.into(),
         user: "alice".into(),
         project: project.map(str::to_owned),
@@ -89,6 +90,7 @@ fn job(id: &str, name: &str, project: Option<&str>, running: bool, base: u64) ->
         emissions: grams(base + 4),
         embodied: grams(base + 6),
         power: Power::from_watts(base + 5),
+        work: None,
     }
 }
 

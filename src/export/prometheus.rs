@@ -12,6 +12,7 @@ pub mod bounds;
 pub mod families;
 pub mod negotiation;
 mod open_metrics;
+mod work;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -132,6 +133,7 @@ impl Collector for SnapshotCollector {
         let jobs = bounds::jobs(&snapshot.jobs, limits.jobs);
         for job in jobs.views() {
             page.job(job, &shown);
+            page.work(job);
         }
         for claim in &snapshot.claims {
             page.claim(claim);

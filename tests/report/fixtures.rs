@@ -48,6 +48,8 @@ pub fn report() -> JobReport {
         notes: vec![],
         pue: vec![],
         held: Held::default(),
+        phases: vec![],
+        units: vec![],
     }
 }
 
