@@ -92,7 +92,6 @@ class _Sender:
         try:
             if self.connection is None:
                 self.connect()
-            self.write_unsent()
             if self.change is not None:
                 self.write(self.change)
                 self.change = None
@@ -124,6 +123,7 @@ class _Sender:
         mark = {"job": self.job, "answer": answer}
         mark.update(what)
         line = json.dumps({"mark": mark}).encode() + b"\n"
+        self.write_unsent()
         try:
             sent = self.connection.send(line)
         except (BrokenPipeError, ConnectionResetError):
@@ -152,10 +152,9 @@ class _Sender:
                 if self.connection is None:
                     self.connect()
                 self.connection.settimeout(wait)
-                if self.unsent:
-                    self.connection.sendall(self.unsent)
-                    self.unsent = b""
                 self.send()
+                if self.connection is None:
+                    return
                 # A count of nothing, whose answer says that all before it is in.
                 self.connection.settimeout(wait)
                 self.write({"unit": "other", "add": 0}, answer=True)
@@ -314,7 +313,11 @@ def lightning_callback(unit="samples", size=None):
         from pytorch_lightning import Callback
 
     class AimeterCallback(Callback):
+        # `trainer.training` is false within an evaluation in the middle of a training.
+        _training = _saving = False
+
         def on_train_start(self, trainer, pl_module):
+            self._training = True
             if trainer.is_global_zero:
                 mark("train")
 
@@ -340,22 +343,23 @@ def lightning_callback(unit="samples", size=None):
 
         def on_save_checkpoint(self, trainer, pl_module, checkpoint):
             # Told before it is written; the next batch ends it.
-            if trainer.is_global_zero and trainer.training:
+            if trainer.is_global_zero and self._training:
                 mark("checkpoint")
                 self._saving = True
 
         def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-            if getattr(self, "_saving", False):
+            if self._saving:
                 self._saving = False
                 self._back(trainer)
 
         def on_train_end(self, trainer, pl_module):
+            self._training = self._saving = False
             if trainer.is_global_zero:
                 end()
 
         def _back(self, trainer):
             if trainer.is_global_zero:
-                if trainer.training:
+                if self._training:
                     mark("train")
                 else:
                     end()

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::clock;
 use crate::engine::{Command, EngineError, Started};
+use crate::jobs::marks::{Count, Mark};
 use crate::jobs::{JobId, JobSpec, JobState};
 use crate::ledger::{JobReport, JobRow, Told};
 use crate::record::Record;
@@ -125,7 +126,10 @@ fn mark(context: &Context, peer: Peer, line: MarkLine) -> Result<Response, Refus
     let mark = line.mark().ok_or_else(|| {
         Refused::Invalid("a mark holds one of `phase`, `end`, and `unit` with `add`".into())
     })?;
-    context.engine.mark(&job, mark);
+    // A count of nothing asks only whether all before it has been taken.
+    if !matches!(mark, Mark::Count(_, count) if count == Count::default()) {
+        context.engine.mark(&job, mark);
+    }
     Ok(Response::Marked(true))
 }
 
