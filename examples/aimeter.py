@@ -70,10 +70,12 @@ class _Sender:
 
     def begin(self, name):
         """A phase begins; `None`: none does."""
+        at = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         with self.lock:
             # What was counted belongs to the phase before.
             self.send()
             self.change = {"phase": name} if name is not None else {"end": True}
+            self.change["at"] = at
             self.send()
 
     def add(self, unit, number):

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::clock;
 use crate::config::Options;
 use crate::jobs::JobId;
 use crate::jobs::marks::{Count, Mark, MarkName};
@@ -57,11 +58,12 @@ fn send(args: MarkArgs, options: &Options) -> Result<(), String> {
     let text = text.ok_or("this is no job: run it inside `aimeter run`, or give --job")?;
     let job: JobId = text.parse().map_err(|error| format!("{error}"))?;
     let mark = args.mark.unwrap_or(Mark::End);
+    let at = clock::now();
     let own = std::env::var_os(MARK_SOCKET).filter(|path| !path.is_empty());
     let sockets = own.map_or_else(|| options.client_sockets(), |path| vec![PathBuf::from(path)]);
     let mut last = None;
     for socket in sockets {
-        match client::mark(&socket, MarkLine::new(job.clone(), mark.clone())) {
+        match client::mark(&socket, MarkLine::new(job.clone(), mark.clone(), at)) {
             Ok(()) => return Ok(()),
             Err(error @ ClientError::Unreachable { .. }) => last = Some(error),
             Err(error) => return Err(error.to_string()),

@@ -34,7 +34,6 @@ use tokio::sync::oneshot;
 
 use crate::carbon::embodied::EmbodiedSettings;
 use crate::carbon::pue::PuePlan;
-use crate::clock;
 use crate::grid::facts::FactBook;
 use crate::jobs::marks::Mark;
 use crate::jobs::{Exit, JobId, JobSpec};
@@ -201,10 +200,10 @@ impl Handle {
         })
     }
 
-    /// Hands over what a running job says of itself, as of now. Never waits: what comes
+    /// Hands over what a running job says of itself. Never waits: what comes
     /// faster than the engine looks is summed up meanwhile.
-    pub fn mark(&self, job: &JobId, mark: Mark) {
-        if self.inbox.put(job, clock::now(), mark) {
+    pub fn mark(&self, job: &JobId, at: BootTime, mark: Mark) {
+        if self.inbox.put(job, at, mark) {
             // A full queue needs no wake-up: the engine is awake then.
             let _ = self.commands.try_send(Command::Wake);
         }

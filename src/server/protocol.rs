@@ -94,6 +94,9 @@ pub struct MarkLine {
     /// … so many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub add: Option<Count>,
+    /// When it was, on the boot's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<BootTime>,
     /// Whether an answer is wanted.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub answer: bool,
@@ -114,10 +117,11 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl MarkLine {
-    /// A mark of a job, with an answer.
-    pub fn new(job: JobId, mark: Mark) -> MarkLine {
+    /// A mark of a job at a moment, with an answer.
+    pub fn new(job: JobId, mark: Mark, at: BootTime) -> MarkLine {
+        let (phase, unit, add) = (None, None, None);
         let mut line =
-            MarkLine { job, phase: None, end: false, unit: None, add: None, answer: true };
+            MarkLine { job, phase, end: false, unit, add, at: Some(at), answer: true };
         match mark {
             Mark::Phase(name) => line.phase = Some(name),
             Mark::End => line.end = true,

@@ -18,12 +18,14 @@ use crate::record::Record;
 use crate::server::Context;
 use crate::server::protocol::{MarkLine, Request, Response};
 use crate::server::rights::{Denied, Peer};
-use crate::units::Intensity;
+use crate::units::{BootTime, Intensity};
 
 /// The longest wait for the engine: an end waits for one counter step.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest name, user or project: they become labels of metrics.
 const MAX_NAME: usize = 128;
+/// How old a mark may be that says when it was.
+const MARK_AGE: Duration = Duration::from_secs(1);
 /// The most labels, and the longest of them.
 const MAX_LABELS: usize = 64;
 
@@ -123,12 +125,16 @@ fn mark(context: &Context, peer: Peer, line: MarkLine) -> Result<Response, Refus
     let running = snapshot.jobs.iter().find(|view| view.running && view.meta.id == job);
     let uid = running.ok_or_else(|| EngineError::UnknownJob(job.clone()))?.meta.uid;
     peer.may_touch_job_of(uid)?;
+    let now = clock::now();
+    // The moment is the client's word: of another clock, or of long ago, it is that of now.
+    let recent = |at: &BootTime| *at <= now && now.since(*at) <= MARK_AGE;
+    let at = line.at.filter(recent).unwrap_or(now);
     let mark = line.mark().ok_or_else(|| {
         Refused::Invalid("a mark holds one of `phase`, `end`, and `unit` with `add`".into())
     })?;
     // A count of nothing asks only whether all before it has been taken.
     if !matches!(mark, Mark::Count(_, count) if count == Count::default()) {
-        context.engine.mark(&job, mark);
+        context.engine.mark(&job, at, mark);
     }
     Ok(Response::Marked(true))
 }
