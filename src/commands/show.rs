@@ -143,10 +143,10 @@ fn work_table(work: &[WorkPart]) -> Table {
     let rows = work.iter().flat_map(|part| {
         let grams = part.grams_per_unit.map_or_else(String::new, text::emissions);
         let unit = text::line(&part.unit);
-        let whole = vec![unit, text::number(part.count), each(part.joules_per_unit), grams];
+        let whole = vec![unit, part.count.to_string(), each(part.joules_per_unit), grams];
         let phases = part.phases.iter().map(move |phase| {
             let name = format!("  in {}", text::line(&phase.name));
-            vec![name, text::number(phase.count), each(phase.joules_per_unit), String::new()]
+            vec![name, phase.count.to_string(), each(phase.joules_per_unit), String::new()]
         });
         std::iter::once(whole).chain(phases)
     });

@@ -12,8 +12,8 @@ use crate::units::{BootTime, Emissions, Energy, Intensity, Power};
 
 use super::EngineError;
 use super::held::Hold;
-use super::work::Work;
 use super::snapshot::{ByKind, JobMeta};
+use super::work::Work;
 
 /// Who waits for a report.
 pub(super) type ReportReply = oneshot::Sender<Result<Box<JobReport>, EngineError>>;

@@ -218,7 +218,12 @@ impl Work {
         let current = self.timeline.current();
         let report = |(place, phase): (usize, &Phase)| {
             let more = if current == place + 1 { now.since(self.until) } else { Duration::ZERO };
-            PhaseReport { name: phase.name.to_string(), times: phase.times, time: phase.time + more, energy: phase.energy }
+            PhaseReport {
+                name: phase.name.to_string(),
+                times: phase.times,
+                time: phase.time + more,
+                energy: phase.energy,
+            }
         };
         self.phases.iter().enumerate().map(report).collect()
     }
@@ -242,7 +247,11 @@ impl Work {
         let current = self.timeline.current();
         let phase = |(place, phase): (usize, &Phase)| {
             let more = if current == place + 1 { now.since(self.until) } else { Duration::ZERO };
-            PhaseView { name: Arc::clone(&phase.name), energy: phase.energy, time: phase.time + more }
+            PhaseView {
+                name: Arc::clone(&phase.name),
+                energy: phase.energy,
+                time: phase.time + more,
+            }
         };
         let mut units: Vec<UnitView> = Vec::new();
         for unit in &self.units {

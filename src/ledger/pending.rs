@@ -9,7 +9,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Batch, Booking, CounterMark, CpuMark, DomainKey, Event, HeldMark, JobKey, PhaseMark, UnitMark};
+use super::{
+    Batch, Booking, CounterMark, CpuMark, DomainKey, Event, HeldMark, JobKey, PhaseMark, UnitMark,
+};
 use crate::units::Energy;
 
 /// Lines held at most: about 10 MB, some 48 hours of 20 jobs on 5 domains each

@@ -14,7 +14,9 @@ use super::accounts::{accounts_held, pue_facts};
 use super::query::{JobSummary, summarize};
 use super::rows;
 use super::work::{phases, units};
-use super::{Booking, DomainKey, Held, IntensityFact, JobKey, JobRow, PhaseMark, PueFact, UnitMark, ZoneUse};
+use super::{
+    Booking, DomainKey, Held, IntensityFact, JobKey, JobRow, PhaseMark, PueFact, UnitMark, ZoneUse,
+};
 use crate::clock;
 use crate::sensors::{Domain, DomainId, Kind};
 use crate::units::{BootTime, Energy};

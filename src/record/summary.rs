@@ -265,10 +265,10 @@ fn work_lines(record: &Record) -> Vec<Line> {
         lines.push(Line::text("phases", &format!("{left} more; `aimeter show` has all")));
     }
     for part in record.work.iter().take(MOST_UNITS) {
-        let each = part.joules_per_unit.map_or(String::new(), |joules| {
-            format!("{} each", text::energy(joules))
-        });
-        lines.push(Line::figure(&text::line(&part.unit), text::number(part.count), each));
+        let each = part
+            .joules_per_unit
+            .map_or(String::new(), |joules| format!("{} each", text::energy(joules)));
+        lines.push(Line::figure(&text::line(&part.unit), part.count.to_string(), each));
     }
     lines
 }

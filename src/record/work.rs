@@ -45,11 +45,7 @@ pub(super) fn phases(
 
 /// Units of work, each with the energy of the whole job and of the phases that it was
 /// counted in.
-pub(super) fn work(
-    report: &JobReport,
-    total: Option<Energy>,
-    grams: Option<f64>,
-) -> Vec<WorkPart> {
+pub(super) fn work(report: &JobReport, total: Option<Energy>, grams: Option<f64>) -> Vec<WorkPart> {
     let mut names: Vec<&str> = report.units.iter().map(|unit| unit.unit.as_str()).collect();
     names.sort_unstable();
     names.dedup();

@@ -120,8 +120,7 @@ impl MarkLine {
     /// A mark of a job at a moment, with an answer.
     pub fn new(job: JobId, mark: Mark, at: BootTime) -> MarkLine {
         let (phase, unit, add) = (None, None, None);
-        let mut line =
-            MarkLine { job, phase, end: false, unit, add, at: Some(at), answer: true };
+        let mut line = MarkLine { job, phase, end: false, unit, add, at: Some(at), answer: true };
         match mark {
             Mark::Phase(name) => line.phase = Some(name),
             Mark::End => line.end = true,

@@ -118,8 +118,7 @@ assert os.wait()[1] == 0
 
 /// `aimeter mark ARGS`, its exit code and what it says.
 fn mark(rig: &Rig, args: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
-    let output =
-        rig.aimeter("mark").args(args).envs(environment.iter().copied()).output().unwrap();
+    let output = rig.aimeter("mark").args(args).envs(environment.iter().copied()).output().unwrap();
     assert!(output.stdout.is_empty());
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
@@ -221,7 +220,10 @@ fn ranks_without_a_daemon_mark_the_job_of_all() {
         command.env("AIMETER_JOB_ID", "ranks");
     };
     let go = rig.path("go");
-    let wait = format!("{aimeter} mark train; touch {0}.up; while [ ! -e {0} ]; do sleep 0.05; done", go.display());
+    let wait = format!(
+        "{aimeter} mark train; touch {0}.up; while [ ! -e {0} ]; do sleep 0.05; done",
+        go.display()
+    );
     let first = rig.start_with(&["--standalone"], &["sh", "-c", &wait], shared);
     eventually("the first rank", || rig.path("go.up").exists().then_some(()));
     let count = format!("{aimeter} mark steps=3");

@@ -48,7 +48,9 @@ fn check_training(rig: &Rig, record: &Value) {
     for (name, (least, most), seconds) in [("epoch", epoch, 2.9), ("eval", eval, 0.9)] {
         let part = phase(record, Some(name));
         let joules = part["joules"].as_f64().unwrap();
-        println!("{name}: {joules:.2} J, truth {least:.2} to {most:.2} J and CPU up to {of_package:.2} J");
+        println!(
+            "{name}: {joules:.2} J, truth {least:.2} to {most:.2} J and CPU up to {of_package:.2} J"
+        );
         assert!(joules > 0.99 * least && joules < 1.01 * most + of_package, "{record:#}");
         let time = part["seconds"].as_f64().unwrap();
         // The sleeps themselves may be longer on a machine that is busy.
@@ -118,8 +120,15 @@ fn a_shell_marks_and_nested_jobs_count_into_the_outer_ones_phases() {
     assert_eq!(run.output.status.code(), Some(0), "{}", run.stderr);
     assert!(!run.stderr.contains("not marked"), "{}", run.stderr);
     check_sum(&run.record);
-    let names: Vec<_> = run.record["phases"].as_array().unwrap().iter().map(|p| &p["name"]).collect();
-    assert_eq!(names, ["prepare", "train", ""].map(|n| if n.is_empty() { Value::Null } else { n.into() }).iter().collect::<Vec<_>>());
+    let names: Vec<_> =
+        run.record["phases"].as_array().unwrap().iter().map(|p| &p["name"]).collect();
+    assert_eq!(
+        names,
+        ["prepare", "train", ""]
+            .map(|n| if n.is_empty() { Value::Null } else { n.into() })
+            .iter()
+            .collect::<Vec<_>>()
+    );
     // A second of at least 100 W that the nested job used.
     let train = phase(&run.record, Some("train"))["joules"].as_f64().unwrap();
     assert!(train > 95.0, "{:#}", run.record);
@@ -163,7 +172,8 @@ write()
     eventually("the second phase", || rig.path("stamps.json").exists().then_some(()));
     let ledger = rig.ledger();
     eventually("the second phase in the ledger", || {
-        let sql = "SELECT 1 FROM phase WHERE name = 'two' AND until_ns IS NOT NULL AND energy_uj > 0";
+        let sql =
+            "SELECT 1 FROM phase WHERE name = 'two' AND until_ns IS NOT NULL AND energy_uj > 0";
         ledger.query_row(sql, [], |_| Ok(())).ok()
     });
     daemon.kill();

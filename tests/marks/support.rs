@@ -66,7 +66,9 @@ pub fn phase<'a>(record: &'a Value, name: Option<&str>) -> &'a Value {
 /// A unit of a record.
 pub fn unit<'a>(record: &'a Value, name: &str) -> &'a Value {
     let work = record["work"].as_array().expect("work");
-    work.iter().find(|unit| unit["unit"] == name).unwrap_or_else(|| panic!("no {name} in {work:#?}"))
+    work.iter()
+        .find(|unit| unit["unit"] == name)
+        .unwrap_or_else(|| panic!("no {name} in {work:#?}"))
 }
 
 /// Phases and what is outside them are the job's energy, to the microjoule.

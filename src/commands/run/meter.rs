@@ -374,12 +374,7 @@ fn is_own(folder: &Path) -> bool {
 }
 
 /// Serves the job's marks and the other ranks; without that, those meter for themselves.
-fn serve(
-    path: &Path,
-    engine: &Handle,
-    facts: &Arc<FactBook>,
-    run: &RunOptions,
-) -> Option<Server> {
+fn serve(path: &Path, engine: &Handle, facts: &Arc<FactBook>, run: &RunOptions) -> Option<Server> {
     let bound = Bound::take(&[], path, None).ok()?;
     let (roots, facts) = (run.options.roots.clone(), Arc::clone(facts));
     let accounting = Arc::new(ArcSwap::from_pointee(run.options.accounting.clone()));
