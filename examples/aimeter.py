@@ -46,6 +46,8 @@ _PAUSE = 1.0
 _LAST_WAIT = 0.2
 # Units that are kept while they cannot be sent.
 _MOST_UNITS = 64
+# The largest count of one mark, and of what is kept.
+_MOST_COUNT = 1e12
 # Bytes that one call hands over at most.
 _MOST_BYTES = 64 * 1024
 
@@ -82,7 +84,7 @@ class _Sender:
         with self.lock:
             if unit not in self.counts and len(self.counts) >= _MOST_UNITS:
                 unit = "other"
-            self.counts[unit] = self.counts.get(unit, 0) + number
+            self.counts[unit] = min(self.counts.get(unit, 0) + number, _MOST_COUNT)
             if time.monotonic() >= self.next_send:
                 self.send()
 
@@ -209,7 +211,7 @@ def count(name, number=1):
     """Count units of work: tokens, samples, steps. At most three decimals are kept."""
     name = _checked(name)
     number = number if isinstance(number, int) else float(number)
-    if not (math.isfinite(number) and 0 <= number <= 1e15):
+    if not (math.isfinite(number) and 0 <= number <= _MOST_COUNT):
         raise ValueError(f"{number!r} is no count of {name}")
     sender = _own()
     if sender.active and number:

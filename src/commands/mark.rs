@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::clock;
-use crate::config::Options;
+use crate::config::{Options, Origin};
 use crate::jobs::JobId;
 use crate::jobs::marks::{Count, Mark, MarkName};
 use crate::server::client::{self, ClientError};
@@ -59,7 +59,8 @@ fn send(args: MarkArgs, options: &Options) -> Result<(), String> {
     let job: JobId = text.parse().map_err(|error| format!("{error}"))?;
     let mark = args.mark.unwrap_or(Mark::End);
     let at = clock::now();
-    let own = std::env::var_os(MARK_SOCKET).filter(|path| !path.is_empty());
+    let named = matches!(options.origin("daemon", "socket"), Origin::Flag(_));
+    let own = std::env::var_os(MARK_SOCKET).filter(|path| !path.is_empty() && !named);
     let sockets = own.map_or_else(|| options.client_sockets(), |path| vec![PathBuf::from(path)]);
     let mut last = None;
     for socket in sockets {

@@ -330,3 +330,98 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(milliseconds: u64) -> BootTime {
+        BootTime::from_nanoseconds(milliseconds * 1_000_000)
+    }
+
+    fn phase(name: &str) -> Mark {
+        Mark::Phase(name.parse().unwrap())
+    }
+
+    fn drained(work: &mut Work, now: u64) -> (Vec<PhaseMark>, Vec<UnitMark>) {
+        let (mut phases, mut units) = (Vec::new(), Vec::new());
+        work.drain(JobKey(1), Some(at(now)), &mut phases, &mut units);
+        (phases, units)
+    }
+
+    #[test]
+    fn a_restarted_daemon_goes_on_in_the_phase_that_was() {
+        let mut work = Work::default();
+        let count = |units: u64| {
+            Mark::Count("tokens".parse().unwrap(), Count::from_thousandths(units * 1_000))
+        };
+        work.take(at(1_000), count(1));
+        work.take(at(1_000), phase("epoch"));
+        work.take(at(2_000), phase("eval"));
+        work.take(at(2_500), count(2));
+        work.book(at(1_500), at(2_500), Energy::from_microjoules(100));
+        let (phases, units) = drained(&mut work, 3_000);
+        let told: Vec<_> = phases
+            .iter()
+            .map(|mark| (&*mark.phase, mark.times, mark.nanoseconds / 1_000_000, mark.until))
+            .collect();
+        assert_eq!(told, [("epoch", 1, 1_000, None), ("eval", 1, 1_000, Some(at(3_000)))]);
+        // What has not grown is not told again.
+        let again = drained(&mut work, 3_100);
+        assert_eq!(again.0.iter().map(|mark| &*mark.phase).collect::<Vec<_>>(), ["eval"]);
+        assert!(again.1.is_empty());
+
+        let mut resumed = Work::recovered(&phases, &units).unwrap();
+        resumed.book(at(2_500), at(4_000), Energy::from_microjoules(7));
+        resumed.take(at(4_000), phase("epoch"));
+        resumed.take(at(4_500), count(4));
+        let reports = resumed.phase_reports(at(5_000));
+        let figures: Vec<_> = reports
+            .iter()
+            .map(|one| {
+                (one.name.as_str(), one.times, one.time.as_millis(), one.energy.microjoules())
+            })
+            .collect();
+        assert_eq!(figures, [("epoch", 2, 2_000, 50), ("eval", 1, 2_000, 57)]);
+        let units: Vec<_> = resumed
+            .unit_reports()
+            .into_iter()
+            .map(|one| (one.phase, one.count.thousandths()))
+            .collect();
+        let named = |name: &str| Some(name.to_owned());
+        assert_eq!(units, [(None, 1_000), (named("eval"), 2_000), (named("epoch"), 4_000)]);
+    }
+
+    proptest! {
+        /// Whatever a job marks, its phases hold no more than was booked, and no less than
+        /// what was booked after the first mark.
+        #[test]
+        fn phases_and_the_rest_are_what_was_booked(
+            marks in prop::collection::vec((0u64..100, 0usize..100, any::<bool>()), 1..200),
+            bookings in prop::collection::vec((0u64..20_000, 0u64..3_000, 0u64..1 << 50), 0..50),
+        ) {
+            let mut work = Work::default();
+            let (mut now, mut booked, mut within) = (5_000, 0, 0);
+            let first = now + marks[0].0;
+            let mut ended = false;
+            for (step, name, end) in marks {
+                now += step;
+                ended |= end && name < 10;
+                let mark = if end && name < 10 { Mark::End } else { phase(&format!("p{name}")) };
+                work.take(at(now), mark);
+            }
+            prop_assert!(work.phases.len() <= MOST_PHASES + 1);
+            for (from, length, microjoules) in bookings {
+                work.book(at(from), at(from + length), Energy::from_microjoules(microjoules));
+                booked += microjoules;
+                if from >= first && !ended {
+                    within += microjoules;
+                }
+            }
+            let sum: u64 = work.phases.iter().map(|phase| phase.energy.microjoules()).sum();
+            prop_assert!(within <= sum && sum <= booked, "{within} <= {sum} <= {booked}");
+        }
+    }
+}

@@ -16,7 +16,7 @@ pub const OTHER: &str = "other";
 /// Characters of a name at most.
 const LONGEST: usize = 64;
 /// The largest count of one mark.
-const MOST: f64 = 1e15;
+const MOST: f64 = 1e12;
 
 /// The name of a phase or a unit: `[A-Za-z_][A-Za-z0-9_.:-]{0,63}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -82,12 +82,12 @@ impl fmt::Display for MarkName {
 
 /// Units of work, in thousandths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "f64", into = "f64")]
+#[serde(transparent)]
 pub struct Count(u64);
 
 /// A number that is no count.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("{0} is no count: write a number from 0 to 1e15, with at most 3 decimals")]
+#[error("{0} is no count: write a number from 0 to 1e12, with at most 3 decimals")]
 pub struct InvalidCount(f64);
 
 impl Count {
@@ -116,19 +116,13 @@ impl TryFrom<f64> for Count {
     type Error = InvalidCount;
 
     fn try_from(number: f64) -> Result<Count, InvalidCount> {
-        // Whole numbers up to 2^53 are exact.
+        // Thousandths up to 2^53 are exact.
         if !(0.0..=MOST).contains(&number) {
             return Err(InvalidCount(number));
         }
         let whole = number.trunc();
         let rest = ((number - whole) * 1e3).round();
         Ok(Count((whole as u64) * 1_000 + rest as u64))
-    }
-}
-
-impl From<Count> for f64 {
-    fn from(count: Count) -> f64 {
-        count.units()
     }
 }
 
@@ -164,8 +158,9 @@ mod tests {
         assert_eq!(count(4096.0), Ok(4_096_000));
         assert_eq!(count(0.1), Ok(100));
         assert_eq!(count(2.9999), Ok(3_000));
-        assert_eq!(count(1e15), Ok(1_000_000_000_000_000_000));
-        for bad in [-1.0, f64::NAN, f64::INFINITY, 1.1e15] {
+        assert_eq!(count(999_999_999_999.999), Ok(999_999_999_999_999));
+        assert_eq!(count(1e12), Ok(1_000_000_000_000_000));
+        for bad in [-1.0, f64::NAN, f64::INFINITY, 1.1e12] {
             assert!(count(bad).is_err(), "{bad}");
         }
     }

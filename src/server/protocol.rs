@@ -93,7 +93,7 @@ pub struct MarkLine {
     pub unit: Option<MarkName>,
     /// … so many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub add: Option<Count>,
+    pub add: Option<f64>,
     /// When it was, on the boot's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<BootTime>,
@@ -124,18 +124,23 @@ impl MarkLine {
         match mark {
             Mark::Phase(name) => line.phase = Some(name),
             Mark::End => line.end = true,
-            Mark::Count(unit, add) => (line.unit, line.add) = (Some(unit), Some(add)),
+            Mark::Count(unit, add) => (line.unit, line.add) = (Some(unit), Some(add.units())),
         }
         line
     }
 
-    /// What it says; `None` where it is not exactly one thing.
-    pub fn mark(self) -> Option<Mark> {
+    /// What it says.
+    ///
+    /// # Errors
+    /// Where it is not exactly one thing, or its count is none.
+    pub fn mark(self) -> Result<Mark, String> {
         match (self.phase, self.end, self.unit, self.add) {
-            (Some(name), false, None, None) => Some(Mark::Phase(name)),
-            (None, true, None, None) => Some(Mark::End),
-            (None, false, Some(unit), Some(add)) => Some(Mark::Count(unit, add)),
-            _ => None,
+            (Some(name), false, None, None) => Ok(Mark::Phase(name)),
+            (None, true, None, None) => Ok(Mark::End),
+            (None, false, Some(unit), Some(add)) => Count::try_from(add)
+                .map(|count| Mark::Count(unit, count))
+                .map_err(|error| error.to_string()),
+            _ => Err("a mark holds one of `phase`, `end`, and `unit` with `add`".to_owned()),
         }
     }
 }

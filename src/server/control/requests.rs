@@ -129,9 +129,7 @@ fn mark(context: &Context, peer: Peer, line: MarkLine) -> Result<Response, Refus
     // The moment is the client's word: of another clock, or of long ago, it is that of now.
     let recent = |at: &BootTime| *at <= now && now.since(*at) <= MARK_AGE;
     let at = line.at.filter(recent).unwrap_or(now);
-    let mark = line.mark().ok_or_else(|| {
-        Refused::Invalid("a mark holds one of `phase`, `end`, and `unit` with `add`".into())
-    })?;
+    let mark = line.mark().map_err(Refused::Invalid)?;
     // A count of nothing asks only whether all before it has been taken.
     if !matches!(mark, Mark::Count(_, count) if count == Count::default()) {
         context.engine.mark(&job, at, mark);
