@@ -91,7 +91,8 @@ fn metered(run: &RunOptions) -> Result<Outcome, Stopped> {
     let cradle =
         if identity.shared { None } else { Cradle::make(&run.options.roots, &identity.job).ok() };
     let mut in_use = false;
-    let result = metered_in(run, &identity, &launch, (start, reached), cradle.as_ref(), &mut in_use);
+    let result =
+        metered_in(run, &identity, &launch, (start, reached), cradle.as_ref(), &mut in_use);
     // A daemon that has still to read it removes it after that, if it has the right to.
     if let (Some(cradle), false) = (cradle, in_use) {
         cradle.remove();
