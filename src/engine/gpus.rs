@@ -25,7 +25,7 @@ use super::life::holds;
 use super::snapshot::SensorState;
 
 /// How far back a GPU's thread still knows the steps of its counter.
-const KNOWN_STEPS: Duration = Duration::from_millis(500);
+pub(super) const KNOWN_STEPS: Duration = Duration::from_millis(500);
 
 /// One GPU as the engine knows it.
 #[derive(Debug)]
@@ -193,7 +193,7 @@ impl Engine {
         known.unwrap_or(self.gpus.len() - 1)
     }
 
-    fn gpu_reading(&mut self, gpu: usize, result: Result<Reading, ReadError>) {
+    pub(super) fn gpu_reading(&mut self, gpu: usize, result: Result<Reading, ReadError>) {
         let Some(state) = self.gpus.get(gpu) else { return };
         let place = state.place;
         if self.awaits_end(gpu) || self.awaits_edge(gpu, &result) {
@@ -248,43 +248,6 @@ impl Engine {
         let gpu = &self.gpus[gpu];
         gpu.phase_edge.is_some_and(|edge| edge < *at)
             || gpu.changes.iter().any(|change| change.edge_asked && change.at < *at)
-    }
-
-    /// Asks for the counter's value at a change of phase, unless it is being asked already.
-    pub(super) fn ask_phase_edge(&mut self, gpu: usize, at: BootTime) {
-        let state = &self.gpus[gpu];
-        let recent = clock::now().since(at) < KNOWN_STEPS;
-        if let (Some(monitor), Some(line), None, true) =
-            (&self.monitor, state.line, state.phase_edge, recent)
-            && monitor.edge(line, at)
-        {
-            self.gpus[gpu].phase_edge = Some(at);
-        }
-    }
-
-    /// Books up to a change of phase, whose value has come; false: it is the edge of a
-    /// claim. Both sides are the same job's: its own figure becomes no more uncertain.
-    fn take_phase_edge(
-        &mut self,
-        gpu: usize,
-        asked: BootTime,
-        result: &Result<Point, ReadError>,
-    ) -> bool {
-        let state = &mut self.gpus[gpu];
-        if state.phase_edge != Some(asked) {
-            return false;
-        }
-        state.phase_edge = None;
-        let place = state.place;
-        if state.changes.iter().any(|change| change.edge_asked && change.at == asked) {
-            return false;
-        }
-        if let Ok(point) = result {
-            self.gpu_reading(gpu, Ok(Reading { at: point.at, value: Value::Counter(point.value) }));
-        } else if let Err(error @ (ReadError::Failed(_) | ReadError::Lost(_))) = result {
-            self.domains[place].take(Err(*error), self.settings.period);
-        }
-        true
     }
 
     /// Books a delta, cut at claim changes that no edge was found for.

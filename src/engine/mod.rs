@@ -17,6 +17,7 @@ mod inbox;
 mod intensity;
 mod job;
 mod life;
+mod phase_edge;
 mod publish;
 mod pue;
 mod recover;
