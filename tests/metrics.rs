@@ -14,6 +14,7 @@ use aimeter::carbon::pue::PueNow;
 use aimeter::engine::snapshot::*;
 use aimeter::export::prometheus::negotiation::Format;
 use aimeter::export::prometheus::{Exporter, families};
+use aimeter::jobs::marks::Count;
 use aimeter::sensors::{Domain, DomainId, Kind, Method};
 use aimeter::settlement::task::Shared;
 use aimeter::settlement::{Figure, Settlement};
@@ -71,6 +72,7 @@ fn domain(id: &str, kind: Kind, source: &str, overlap: Option<&str>, base: u64) 
 fn job(id: &str, name: &str, project: Option<&str>, running: bool, base: u64) -> JobView {
     let meta = JobMeta {
         id: id.parse().unwrap(),
+        uid: 1000,
         name: name.into(),
         user: "alice".into(),
         project: project.map(str::to_owned),
@@ -89,7 +91,23 @@ fn job(id: &str, name: &str, project: Option<&str>, running: bool, base: u64) ->
         emissions: grams(base + 4),
         embodied: grams(base + 6),
         power: Power::from_watts(base + 5),
+        work: None,
     }
+}
+
+/// The job with two phases and a unit.
+fn marked(mut job: JobView) -> JobView {
+    let phase = |name: &str, joules: u64, seconds| PhaseView {
+        name: name.into(),
+        energy: energy(joules * 1_000_000),
+        time: Duration::from_secs(seconds),
+    };
+    let count = Count::from_thousandths(2_119_500);
+    job.work = Some(Arc::new(WorkView {
+        phases: vec![phase("epoch", 2_115, 2_116), phase("eval", 2_117, 2_118)],
+        units: vec![UnitView { name: "tokens".into(), count }],
+    }));
+    job
 }
 
 fn account(name: &str, base: u64) -> AccountView {
@@ -155,7 +173,7 @@ fn snapshot() -> Snapshot {
         ],
         jobs: vec![
             job("new", "just started", None, true, 0),
-            holder.clone(),
+            marked(holder.clone()),
             job("j2", "é漢", Some("vision"), false, 2_200),
         ],
         claims: vec![ClaimView { domain: gpu.domain, job: holder.meta }],

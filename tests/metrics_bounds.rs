@@ -112,6 +112,7 @@ fn job() -> impl Strategy<Value = JobView> {
         |(name, energy, running, (node, micrograms, embodied, microwatts, started))| {
             let meta = JobMeta {
                 id: name.parse().unwrap(),
+                uid: 1,
                 name: "n".into(),
                 user: "u".into(),
                 project: None,
@@ -126,6 +127,7 @@ fn job() -> impl Strategy<Value = JobView> {
                 emissions: emissions(micrograms),
                 embodied: emissions(embodied),
                 power: if running { Power::from_microwatts(microwatts) } else { Power::ZERO },
+                work: None,
             }
         },
     )
@@ -190,8 +192,13 @@ fn the_jobs_with_the_most_energy_are_shown_and_of_two_alike_the_newer() {
     let job = |id: &str, joules: u64, started: i64| {
         let mut energy = ByKind::default();
         energy[0] = Energy::from_microjoules(joules * 1_000_000);
-        let meta =
-            JobMeta { id: id.parse().unwrap(), name: id.into(), user: "u".into(), project: None };
+        let meta = JobMeta {
+            id: id.parse().unwrap(),
+            uid: 1,
+            name: id.into(),
+            user: "u".into(),
+            project: None,
+        };
         JobView {
             meta: meta.into(),
             running: true,
@@ -202,6 +209,7 @@ fn the_jobs_with_the_most_energy_are_shown_and_of_two_alike_the_newer() {
             emissions: Emissions::ZERO,
             embodied: Emissions::ZERO,
             power: Power::ZERO,
+            work: None,
         }
     };
     let jobs = vec![job("small", 1, 9), job("old", 5, 1), job("new", 5, 2), job("big", 100, 3)];

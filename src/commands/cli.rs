@@ -20,6 +20,7 @@ use crate::config::keys::{Form, KEYS, Key};
 use crate::jobs::timing::Policy;
 use crate::jobs::{JobId, JobState};
 
+pub use super::mark::MarkArgs;
 pub use whatif::WhatifArgs;
 pub use when::check as check_when;
 
@@ -60,6 +61,8 @@ pub enum Command {
         #[arg(value_name = "JOB")]
         job: JobId,
     },
+    /// In a job: begin a phase, or count units of work
+    Mark(MarkArgs),
     /// List every energy sensor, and why any is missing
     Sensors(SensorsArgs),
     /// Check this machine's set-up, and say how to mend what is wrong

@@ -16,6 +16,7 @@ pub mod grid;
 pub mod intensity;
 pub mod jobs;
 pub mod log;
+pub mod mark;
 pub mod place;
 pub mod reference;
 pub mod run;
@@ -117,11 +118,18 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         out.flush().map_err(Failure::of_output)?;
         return Ok(Code::Success.into());
     }
+    if let Command::Mark(args) = cli.command {
+        // A script in a job must not fail for the machine's configuration.
+        let options = resolve(file).or_else(|_| resolve(FileChoice::None))?;
+        mark::run(args, &options);
+        return Ok(Code::Success.into());
+    }
     let options = resolve(file.clone())?;
     match cli.command {
         // These have been seen to above.
         Command::Run(_)
         | Command::Doctor { .. }
+        | Command::Mark(_)
         | Command::Config { action: cli::ConfigAction::Check { .. } } => {}
         Command::Config { action: cli::ConfigAction::Show { json } } => {
             config::show(json, &options, out)?;

@@ -33,7 +33,8 @@ pub fn cli() -> String {
          A job's processes inherit the environment, so that `AIMETER_…` variables of the user hold\n\
          for an `aimeter run` inside the job too; flags do not. A name, a label or a file for the\n\
          record that is meant for the outer job only is better given as a flag. The job also has\n\
-         `AIMETER_JOB_ID`, and `AIMETER_INSIDE_JOB` by which a nested run is known from a rank.\n",
+         `AIMETER_JOB_ID`, `AIMETER_INSIDE_JOB` by which a nested run is known from a rank, and\n\
+         `AIMETER_MARK_SOCKET`, where its [marks](marks.md) go.\n",
     );
     text
 }

@@ -16,13 +16,14 @@ use std::process::ExitCode;
 
 use super::cli::{GpuChoice, RunArgs};
 use super::exit::{Code, Failure};
+use super::mark::MARK_SOCKET;
 use crate::config::{Options, Origin};
 use crate::jobs::cgroup::Cradle;
 use crate::jobs::{Exit, GpuRequest, JobSpec, Timing};
 use crate::wrapper::{self, Launch, Outcome, WrapperError};
 
 use identity::Identity;
-use meter::Meter;
+use meter::{Meter, Reached};
 use when::Start;
 
 /// All that `aimeter run` was told, checked.
@@ -71,7 +72,7 @@ impl From<WrapperError> for Stopped {
 /// Runs the command with metering around it.
 fn metered(run: &RunOptions) -> Result<Outcome, Stopped> {
     let identity = Identity::from_environment(|name| std::env::var(name).ok());
-    let launch = Launch {
+    let mut launch = Launch {
         command: run.args.command.clone(),
         environment: identity.variables().map(|(k, v)| (k.into(), v.into())).collect(),
     };
@@ -82,11 +83,16 @@ fn metered(run: &RunOptions) -> Result<Outcome, Stopped> {
         }
         None => Start::default(),
     };
+    let reached = Reached::look(run, &identity.job);
+    if let Some(socket) = reached.mark_socket() {
+        launch.environment.push((MARK_SOCKET.into(), socket.into()));
+    }
     // Ranks share one cgroup, which the first one's meter makes.
     let cradle =
         if identity.shared { None } else { Cradle::make(&run.options.roots, &identity.job).ok() };
     let mut in_use = false;
-    let result = metered_in(run, &identity, &launch, start, cradle.as_ref(), &mut in_use);
+    let result =
+        metered_in(run, &identity, &launch, (start, reached), cradle.as_ref(), &mut in_use);
     // A daemon that has still to read it removes it after that, if it has the right to.
     if let (Some(cradle), false) = (cradle, in_use) {
         cradle.remove();
@@ -99,13 +105,13 @@ fn metered_in(
     run: &RunOptions,
     identity: &Identity,
     launch: &Launch,
-    start: Start,
+    (start, reached): (Start, Reached),
     cradle: Option<&Cradle>,
     in_use: &mut bool,
 ) -> Result<Outcome, Stopped> {
     let paused = wrapper::spawn(launch, cradle.map(Cradle::as_fd))?;
     let spec = spec(run, identity, paused.pid(), start.timing);
-    let mut meter = Meter::start(run, identity, spec).map_err(Stopped::Usage)?;
+    let mut meter = Meter::start(run, identity, spec, reached).map_err(Stopped::Usage)?;
     start.remark.into_iter().for_each(|remark| meter.remark(remark));
     *in_use = meter.is_daemons();
     // A failed exec shows at the wait; `running` holds signals until the record is out.

@@ -17,7 +17,9 @@ use crate::carbon::resources::Accounting;
 use crate::jobs::JobId;
 use crate::ledger::{IntervalEnergy, JobReport};
 use crate::record::summary::{Style, summary};
-use crate::record::{DomainPart, HostPart, IntensityUse, Record, account, build, text};
+use crate::record::{
+    DomainPart, HostPart, IntensityUse, PhasePart, Record, WorkPart, account, build, text,
+};
 use crate::units::Energy;
 
 use super::changes;
@@ -66,6 +68,8 @@ pub fn show(
 fn full_text(report: &JobReport, record: &Record, style: Style) -> String {
     let mut out = summary(record, style);
     out.push_str(&section("domains", domain_table(&record.energy.domains)));
+    out.push_str(&section("phases", phase_table(&record.phases)));
+    out.push_str(&section("work", work_table(&record.work)));
     out.push_str(&section("energy over time", interval_table(&report.intervals)));
     let parts = record.emissions.intensity.as_ref().map(|intensity| intensity.parts.as_slice());
     out.push_str(&section("carbon intensity", intensity_table(parts.unwrap_or_default())));
@@ -117,6 +121,36 @@ fn domain_table(domains: &[DomainPart]) -> Table {
     };
     let header = ["domain", "kind", "read by", "figure is", "energy", "±", "gain ±", "share"];
     table(&header, &[4, 5, 6, 7], domains.iter().map(row).collect())
+}
+
+fn phase_table(phases: &[PhasePart]) -> Table {
+    let row = |part: &PhasePart| {
+        vec![
+            part.name.as_deref().map_or_else(|| "(in none)".to_owned(), text::line),
+            part.times.map_or_else(String::new, |times| times.to_string()),
+            part.seconds.map_or_else(String::new, text::duration),
+            text::energy(part.joules),
+            part.grams.map_or_else(|| "not known".to_owned(), text::emissions),
+        ]
+    };
+    let header = ["phase", "times", "time", "energy", "CO2e"];
+    table(&header, &[1, 2, 3, 4], phases.iter().map(row).collect())
+}
+
+/// A row for each unit, and below it one for each phase that it was counted in.
+fn work_table(work: &[WorkPart]) -> Table {
+    let each = |joules: Option<f64>| joules.map_or_else(String::new, text::energy);
+    let rows = work.iter().flat_map(|part| {
+        let grams = part.grams_per_unit.map_or_else(String::new, text::emissions);
+        let unit = text::line(&part.unit);
+        let whole = vec![unit, part.count.to_string(), each(part.joules_per_unit), grams];
+        let phases = part.phases.iter().map(move |phase| {
+            let name = format!("  in {}", text::line(&phase.name));
+            vec![name, phase.count.to_string(), each(phase.joules_per_unit), String::new()]
+        });
+        std::iter::once(whole).chain(phases)
+    });
+    table(&["unit", "count", "energy each", "CO2e each"], &[1, 2, 3], rows.collect())
 }
 
 fn interval_table(intervals: &[IntervalEnergy]) -> Table {

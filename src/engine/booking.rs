@@ -145,6 +145,9 @@ impl Engine {
                 let since = &mut job.since_power[place];
                 *since = since.saturating_add(amount.energy);
                 job.emissions = job.emissions.saturating_add(emissions);
+                if let Some(work) = &mut job.work {
+                    work.book(delta.from, delta.to, amount.energy);
+                }
             } else if kind == Kind::Node {
                 job.node = job.node.saturating_add(amount.energy);
             }

@@ -24,6 +24,7 @@ use crate::units::{BootTime, Energy};
 
 use super::domains::{DomainState, LocalSource};
 use super::gpus::{Claimants, GpuState};
+use super::inbox::{Inbox, Waiting};
 use super::intensity::Followed;
 use super::job::Job;
 use super::publish::{Account, Finished};
@@ -108,6 +109,12 @@ pub(super) struct Engine {
     pub shares: Vec<Energy>,
     pub parts: Vec<Energy>,
     pub claimants: Claimants,
+
+    pub inbox: Arc<Inbox>,
+    /// The room of marks that were taken.
+    pub marks: Vec<Waiting>,
+    /// When counters were last read for a change of phase.
+    pub read_for_phase: BootTime,
 }
 
 impl Engine {
@@ -117,6 +124,7 @@ impl Engine {
         loop {
             let now = clock::now();
             if now >= next {
+                self.take_marks();
                 self.tick(now);
                 next = self.after(next, now);
             }
@@ -131,7 +139,11 @@ impl Engine {
                     let _ = reply.send(());
                     return;
                 }
-                Ok(command) => self.handle(command),
+                Ok(command) => {
+                    // What a job said before it ended is there before its end.
+                    self.take_marks();
+                    self.handle(command);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.stop(),
             }
@@ -327,6 +339,9 @@ impl Engine {
             self.batch.cpu.push(CpuMark { job: job.row.key, used_microseconds: job.cpu_used });
         }
         self.tell_held();
+        for slot in 1..self.jobs.len() {
+            self.tell_work(Slot(slot), Some(now));
+        }
         match &self.writer {
             Some(writer) => writer.submit(&mut self.batch),
             None => {
@@ -335,11 +350,14 @@ impl Engine {
                 self.batch.counters.clear();
                 self.batch.cpu.clear();
                 self.batch.held.clear();
+                self.batch.phases.clear();
+                self.batch.units.clear();
             }
         }
     }
 
     fn stop(&mut self) {
+        self.take_marks();
         self.drain_gpus();
         self.read_local();
         self.submit(clock::now());

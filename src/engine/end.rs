@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use crate::attribution::phases::OUTSIDE;
 use crate::clock;
 use crate::jobs::cpu::CpuClaim;
 use crate::jobs::{Exit, JobId, JobState};
@@ -126,6 +127,9 @@ impl Engine {
         let Some(job) = self.job_mut(slot) else { return };
         let waiting: Vec<usize> = claimed.iter().map(|(gpu, _)| *gpu).collect();
         job.phase = Phase::Ending { waiting, deadline };
+        if let Some(work) = &mut job.work {
+            work.change(at, OUTSIDE);
+        }
         job.row.exit.get_or_insert(Exit::Unknown);
         job.row.ended = Some(clock::wall_at(at));
         job.row.duration = Some(at.since(job.row.started_at));
@@ -236,6 +240,7 @@ impl Engine {
         self.close_piece(slot);
         self.answer(slot, replies);
         self.tell_held_by(slot);
+        self.tell_work(slot, None);
         self.tell_end(slot);
         for gpu in 0..self.gpus.len() {
             self.drop_claims(gpu, slot);

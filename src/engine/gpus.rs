@@ -25,7 +25,7 @@ use super::life::holds;
 use super::snapshot::SensorState;
 
 /// How far back a GPU's thread still knows the steps of its counter.
-const KNOWN_STEPS: Duration = Duration::from_millis(500);
+pub(super) const KNOWN_STEPS: Duration = Duration::from_millis(500);
 
 /// One GPU as the engine knows it.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub(super) struct GpuState {
     pub claims: Vec<Claim>,
     /// Changes whose moment's reading has not come yet, by time.
     pub changes: Vec<Change>,
+    /// The change of a phase whose moment's reading has not come yet.
+    pub phase_edge: Option<BootTime>,
     /// Whose processes are on it, with their utilisation; `None`: no job's.
     pub users: Vec<(Option<Slot>, u32)>,
     /// Uncertainty of the last edge, which the next delta begins with.
@@ -155,6 +157,7 @@ impl Engine {
 
     /// No edge that was asked for will come any more.
     fn expect_no_edge(&mut self, gpu: usize) {
+        self.gpus[gpu].phase_edge = None;
         for change in &mut self.gpus[gpu].changes {
             change.edge_asked = false;
         }
@@ -180,6 +183,7 @@ impl Engine {
                 all_slices,
                 claims: Vec::new(),
                 changes: Vec::new(),
+                phase_edge: None,
                 users: Vec::new(),
                 edge_carried: Energy::ZERO,
                 line: Some(line),
@@ -189,7 +193,7 @@ impl Engine {
         known.unwrap_or(self.gpus.len() - 1)
     }
 
-    fn gpu_reading(&mut self, gpu: usize, result: Result<Reading, ReadError>) {
+    pub(super) fn gpu_reading(&mut self, gpu: usize, result: Result<Reading, ReadError>) {
         let Some(state) = self.gpus.get(gpu) else { return };
         let place = state.place;
         if self.awaits_end(gpu) || self.awaits_edge(gpu, &result) {
@@ -203,6 +207,9 @@ impl Engine {
     fn gpu_edge(&mut self, gpu: usize, asked: BootTime, result: Result<Point, ReadError>) {
         let Some(state) = self.gpus.get(gpu) else { return };
         let place = state.place;
+        if self.take_phase_edge(gpu, asked, &result) {
+            return;
+        }
         match result {
             Ok(point) => {
                 let reading = Reading { at: point.at, value: Value::Counter(point.value) };
@@ -238,7 +245,9 @@ impl Engine {
     /// reading covers what this one does.
     fn awaits_edge(&self, gpu: usize, result: &Result<Reading, ReadError>) -> bool {
         let Ok(Reading { at, value: Value::Counter(_) }) = result else { return false };
-        self.gpus[gpu].changes.iter().any(|change| change.edge_asked && change.at < *at)
+        let gpu = &self.gpus[gpu];
+        gpu.phase_edge.is_some_and(|edge| edge < *at)
+            || gpu.changes.iter().any(|change| change.edge_asked && change.at < *at)
     }
 
     /// Books a delta, cut at claim changes that no edge was found for.

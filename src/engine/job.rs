@@ -13,6 +13,7 @@ use crate::units::{BootTime, Emissions, Energy, Intensity, Power};
 use super::EngineError;
 use super::held::Hold;
 use super::snapshot::{ByKind, JobMeta};
+use super::work::Work;
 
 /// Who waits for a report.
 pub(super) type ReportReply = oneshot::Sender<Result<Box<JobReport>, EngineError>>;
@@ -83,6 +84,8 @@ pub(super) struct Job {
     /// The open piece: own energy only.
     pub piece: Option<IntervalEnergy>,
     pub notes: Vec<String>,
+    /// Its phases and units of work; `None`: it has marked none.
+    pub work: Option<Box<Work>>,
     /// Looks since all its processes were seen gone without its wrapper saying so.
     pub gone_looks: u32,
     /// Whether it was taken up from the ledger after a restart.

@@ -171,6 +171,7 @@ impl Engine {
         let slot = self.books.open_account(row.key);
         let meta = Arc::new(JobMeta {
             id: row.spec.id.clone(),
+            uid: row.spec.uid,
             name: row.spec.name.clone(),
             user: row.spec.user.clone(),
             project: row.spec.project.clone(),
@@ -208,6 +209,7 @@ impl Engine {
             pieces: Vec::new(),
             piece: None,
             notes: known,
+            work: None,
             gone_looks: 0,
             resumed: false,
             ended_between: None,

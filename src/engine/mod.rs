@@ -13,9 +13,11 @@ mod domains;
 mod end;
 mod gpus;
 mod held;
+mod inbox;
 mod intensity;
 mod job;
 mod life;
+mod phase_edge;
 mod publish;
 mod pue;
 mod recover;
@@ -23,6 +25,7 @@ mod remarks;
 mod report;
 pub mod snapshot;
 mod start;
+mod work;
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -33,12 +36,14 @@ use tokio::sync::oneshot;
 use crate::carbon::embodied::EmbodiedSettings;
 use crate::carbon::pue::PuePlan;
 use crate::grid::facts::FactBook;
+use crate::jobs::marks::Mark;
 use crate::jobs::{Exit, JobId, JobSpec};
 use crate::ledger::{IntensityFact, JobKey, JobReport, Told};
 use crate::sensors::DomainId;
 use crate::server::protocol::SensorList;
 use crate::units::BootTime;
 
+use inbox::Inbox;
 use snapshot::Snapshot;
 
 pub use start::{Parts, boot_id, start};
@@ -164,7 +169,7 @@ pub enum Command {
     Intensity(Vec<IntensityFact>),
     /// New settings.
     Reload(Box<Settings>),
-    /// A GPU thread has something that should not wait for the next tick.
+    /// A GPU thread or a mark has something that should not wait for the next tick.
     Wake,
     /// Book what is open, hand it to the writer, end.
     Stop(oneshot::Sender<()>),
@@ -175,12 +180,13 @@ pub enum Command {
 pub struct Handle {
     commands: SyncSender<Command>,
     snapshot: Arc<ArcSwap<Snapshot>>,
+    inbox: Arc<Inbox>,
 }
 
 impl Handle {
     /// A handle to whoever takes commands and publishes snapshots.
     pub fn new(commands: SyncSender<Command>, snapshot: Arc<ArcSwap<Snapshot>>) -> Handle {
-        Handle { commands, snapshot }
+        Handle { commands, snapshot, inbox: Arc::default() }
     }
 
     /// Sends a command without ever waiting, for callers that serve others.
@@ -193,6 +199,15 @@ impl Handle {
             TrySendError::Full(_) => EngineError::Busy,
             TrySendError::Disconnected(_) => EngineError::Stopped,
         })
+    }
+
+    /// Hands over what a running job says of itself. Never waits: what comes
+    /// faster than the engine looks is summed up meanwhile.
+    pub fn mark(&self, job: &JobId, at: BootTime, mark: Mark) {
+        if self.inbox.put(job, at, mark) {
+            // A full queue needs no wake-up: the engine is awake then.
+            let _ = self.commands.try_send(Command::Wake);
+        }
     }
 
     /// The latest snapshot. Never waits for the engine.

@@ -19,6 +19,7 @@ use super::core::Engine;
 use super::job::Job;
 use super::snapshot::{
     AccountView, ByKind, ClaimView, DomainView, JobMeta, JobView, LedgerView, Snapshot, SourceView,
+    WorkView,
 };
 
 /// A user's or a project's totals.
@@ -62,6 +63,7 @@ pub(super) struct Finished {
     pub node: Energy,
     pub emissions: Emissions,
     pub embodied: Emissions,
+    pub work: Option<Arc<WorkView>>,
     /// For the wrapper that asks again, and for `aimeter show` without the ledger.
     /// `None` for one that ended before this daemon started.
     pub report: Option<Box<JobReport>>,
@@ -79,6 +81,7 @@ impl Engine {
             node: job.node,
             emissions: job.emissions,
             embodied: job.embodied,
+            work: job.work.as_ref().map(|work| work.view(clock::now())),
             report: Some(report),
             meta: job.meta,
         });
@@ -175,6 +178,7 @@ impl Engine {
             emissions: job.emissions,
             embodied: job.embodied,
             power: job.power,
+            work: job.work.as_ref().map(|work| work.view(clock::now())),
         }));
         out.extend(self.finished.iter().map(|job| JobView {
             meta: Arc::clone(&job.meta),
@@ -186,6 +190,7 @@ impl Engine {
             emissions: job.emissions,
             embodied: job.embodied,
             power: Power::ZERO,
+            work: job.work.clone(),
         }));
     }
 

@@ -24,6 +24,7 @@ use super::core::Engine;
 use super::job::Job;
 use super::publish::{Account, Finished};
 use super::snapshot::JobMeta;
+use super::work::Work;
 
 /// Shorter absences are no remark on a job: a restart of the daemon takes as long.
 const REMARKABLE: Duration = Duration::from_secs(2);
@@ -57,6 +58,7 @@ impl Engine {
             let spec = &summary.row.spec;
             let meta = JobMeta {
                 id: spec.id.clone(),
+                uid: spec.uid,
                 name: spec.name.clone(),
                 user: spec.user.clone(),
                 project: spec.project.clone(),
@@ -76,6 +78,7 @@ impl Engine {
                 node,
                 emissions: Emissions::of(total, intensity, pue),
                 embodied: self.embodied_of(&summary.held),
+                work: None,
                 report: None,
             });
         }
@@ -179,6 +182,7 @@ impl Engine {
         let Some(resumed) = self.job_mut(slot) else { return };
         resumed.cpu_used = job.cpu_microseconds.unwrap_or(0);
         resumed.resumed = true;
+        resumed.work = Work::recovered(&job.phases, &job.units);
         resumed.ended_between = (!runs).then_some((since, now));
         for (place, total) in before {
             resumed.before[place] = Some(total);

@@ -46,6 +46,7 @@ impl Engine {
         if job.row.state == JobState::Running && job.row.ended.is_none() {
             notes.push("the job has processes that still run: these are its figures so far".into());
         }
+        let now = crate::clock::now();
         JobReport {
             job: job.row.clone(),
             domains: self.domain_reports(job),
@@ -54,6 +55,8 @@ impl Engine {
             notes,
             pue: self.pue_of(&job.row),
             held: self.held_of(job),
+            phases: job.work.as_ref().map_or_else(Vec::new, |work| work.phase_reports(now)),
+            units: job.work.as_ref().map_or_else(Vec::new, |work| work.unit_reports()),
         }
     }
 

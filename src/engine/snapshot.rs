@@ -6,12 +6,14 @@
 //! job, and reuses the buffers of the one before.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::carbon::pue::PueNow;
 pub use crate::grid::facts::FeedView;
 use crate::jobs::JobId;
+use crate::jobs::marks::Count;
 pub use crate::ledger::LedgerView;
 use crate::sensors::{Domain, Kind};
 use crate::units::{Emissions, Energy, Power};
@@ -113,6 +115,8 @@ pub struct DomainView {
 pub struct JobMeta {
     /// Its id.
     pub id: JobId,
+    /// The user's id.
+    pub uid: u32,
     /// Its name.
     pub name: String,
     /// Who.
@@ -142,6 +146,37 @@ pub struct JobView {
     pub embodied: Emissions,
     /// Power over the last tick.
     pub power: Power,
+    /// Its phases and units of work; `None`: it has marked none.
+    pub work: Option<Arc<WorkView>>,
+}
+
+/// What a job has marked.
+#[derive(Clone, Debug, Default)]
+pub struct WorkView {
+    /// Its phases, in the order of their first beginning.
+    pub phases: Vec<PhaseView>,
+    /// Its units.
+    pub units: Vec<UnitView>,
+}
+
+/// A phase.
+#[derive(Clone, Debug)]
+pub struct PhaseView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Energy of counted domains, nested jobs included.
+    pub energy: Energy,
+    /// How long the job was in it.
+    pub time: Duration,
+}
+
+/// Units of one name.
+#[derive(Clone, Debug)]
+pub struct UnitView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How many.
+    pub count: Count,
 }
 
 /// A GPU that a running job holds: it named the GPU, and no job within it did.

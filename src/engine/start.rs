@@ -129,6 +129,9 @@ pub fn start(parts: Parts) -> std::io::Result<Handle> {
         shares: Vec::new(),
         parts: Vec::new(),
         claimants: Claimants::default(),
+        inbox: Arc::default(),
+        marks: Vec::new(),
+        read_for_phase: BootTime::default(),
     };
     engine.node_last = engine.node.as_mut().and_then(|node| node.read().ok());
     engine.recover(&mut recovered);
@@ -141,11 +144,12 @@ pub fn start(parts: Parts) -> std::io::Result<Handle> {
     engine.resume_jobs(running);
     engine.begin_pue(clock::now());
     engine.drain_gpus();
+    let inbox = Arc::clone(&engine.inbox);
     std::thread::Builder::new()
         .name("engine".to_owned())
         .stack_size(STACK)
         .spawn(move || engine.run())?;
-    Ok(Handle { commands, snapshot })
+    Ok(Handle { commands, snapshot, inbox })
 }
 
 /// The boot's id; empty where the kernel does not say.

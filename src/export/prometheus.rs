@@ -12,6 +12,7 @@ pub mod bounds;
 pub mod families;
 pub mod negotiation;
 mod open_metrics;
+mod work;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -132,6 +133,7 @@ impl Collector for SnapshotCollector {
         let jobs = bounds::jobs(&snapshot.jobs, limits.jobs);
         for job in jobs.views() {
             page.job(job, &shown);
+            page.work(job);
         }
         for claim in &snapshot.claims {
             page.claim(claim);
@@ -365,7 +367,7 @@ impl Page {
     }
 
     fn claim(&mut self, view: &ClaimView) {
-        let JobMeta { id, name, user, project } = &*view.job;
+        let JobMeta { id, uid: _, name, user, project } = &*view.job;
         let project = project.as_deref().unwrap_or_default();
         let labels = [view.domain.id.as_str(), id.as_str(), name, user, project];
         self.put(&families::GPU_CLAIMED, &labels, 1.0);

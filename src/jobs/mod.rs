@@ -7,6 +7,7 @@
 pub mod cgroup;
 pub mod cpu;
 pub mod gpus;
+pub mod marks;
 pub mod processes;
 pub mod timing;
 pub mod tree;

@@ -44,6 +44,13 @@ const UPSERT_CPU: &str = "INSERT INTO cpu VALUES (?1, ?2)
 const UPSERT_HELD: &str = "INSERT INTO held VALUES (?1, ?2, ?3, ?4)
      ON CONFLICT (job, domain) DO UPDATE SET held_us = excluded.held_us,
      until_ns = excluded.until_ns";
+const UPSERT_PHASE: &str = "INSERT INTO phase VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+     ON CONFLICT (job, place) DO UPDATE SET name = excluded.name, times = excluded.times,
+     elapsed_ns = excluded.elapsed_ns, energy_uj = excluded.energy_uj,
+     until_ns = excluded.until_ns";
+const UPSERT_WORK: &str = "INSERT INTO work VALUES (?1, ?2, ?3, ?4)
+     ON CONFLICT (job, unit, phase) DO UPDATE SET
+     count_thousandths = excluded.count_thousandths";
 const INSERT_PUE: &str = "INSERT INTO pue VALUES (?1, ?2, ?3)
      ON CONFLICT (from_us) DO UPDATE SET thousandths = excluded.thousandths,
      source = excluded.source";
@@ -210,6 +217,7 @@ impl<'c> Applier<'c> {
                 exact(mark.microseconds).map(|time| (mark.job.0, mark.domain.0, time, until));
             refused.row(values, &mut self.held)?;
         }
+        self.work(pending, &mut refused)?;
         self.since_sweep += 1;
         let ended =
             |event: &Event| matches!(event, Event::Job(row) if row.state != JobState::Running);
@@ -221,6 +229,24 @@ impl<'c> Applier<'c> {
         }
         self.commit.execute([])?;
         Ok(refused)
+    }
+
+    /// What jobs have marked.
+    fn work(&mut self, pending: &Pending, refused: &mut Refused) -> Result<()> {
+        for mark in pending.phases.values() {
+            let values = exact(mark.energy.microjoules()).map(|energy| {
+                let until = mark.until.map(|until| held(until.nanoseconds()));
+                let (times, elapsed) = (held(mark.times), held(mark.nanoseconds));
+                (mark.job.0, mark.place, &*mark.phase, times, elapsed, energy, until)
+            });
+            refused.row(values, &mut *self.connection.prepare_cached(UPSERT_PHASE)?)?;
+        }
+        for mark in pending.units.values() {
+            let count = held(mark.count.thousandths());
+            let values = (mark.job.0, &*mark.unit, &*mark.phase, count);
+            refused.row(Ok(values), &mut *self.connection.prepare_cached(UPSERT_WORK)?)?;
+        }
+        Ok(())
     }
 
     /// A line grows in place; a later one closes it; an old one is corrected.

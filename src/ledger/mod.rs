@@ -17,6 +17,7 @@ pub mod query;
 pub mod recover;
 mod rows;
 pub mod schema;
+mod work;
 pub mod writer;
 
 use std::time::Duration;
@@ -27,6 +28,8 @@ use serde::{Deserialize, Serialize};
 use crate::jobs::{Exit, JobSpec, JobState};
 use crate::sensors::{Domain, Missing};
 use crate::units::{BootTime, Energy, Intensity};
+
+pub use work::{PhaseMark, PhaseReport, UnitMark, UnitReport};
 
 /// The 95 % uncertainty of an energy, by cause: half-widths in µJ.
 ///
@@ -230,6 +233,10 @@ pub struct Batch {
     pub cpu: Vec<CpuMark>,
     /// What jobs have held so far.
     pub held: Vec<HeldMark>,
+    /// Phases that have grown.
+    pub phases: Vec<PhaseMark>,
+    /// Units that were counted.
+    pub units: Vec<UnitMark>,
 }
 
 /// What a fact of carbon intensity rests on.
@@ -412,6 +419,12 @@ pub struct JobReport {
     /// What it held.
     #[serde(default)]
     pub held: Held,
+    /// Its phases, in the order of their first beginning.
+    #[serde(default)]
+    pub phases: Vec<PhaseReport>,
+    /// Its units of work, by phase.
+    #[serde(default)]
+    pub units: Vec<UnitReport>,
 }
 
 /// The ledger's health.

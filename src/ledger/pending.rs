@@ -7,8 +7,11 @@
 //! are counted.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::{Batch, Booking, CounterMark, CpuMark, DomainKey, Event, HeldMark, JobKey};
+use super::{
+    Batch, Booking, CounterMark, CpuMark, DomainKey, Event, HeldMark, JobKey, PhaseMark, UnitMark,
+};
 use crate::units::Energy;
 
 /// Lines held at most: about 10 MB, some 48 hours of 20 jobs on 5 domains each
@@ -31,6 +34,8 @@ pub struct Dropped {
 
 /// The key of a line.
 type LineKey = (JobKey, DomainKey, i64);
+/// The key of units: job, unit, phase.
+type UnitKey = (JobKey, Arc<str>, Arc<str>);
 
 /// Everything that the next transaction is to hold.
 #[derive(Debug, Default)]
@@ -45,6 +50,10 @@ pub struct Pending {
     pub cpu: HashMap<JobKey, CpuMark>,
     /// What jobs have held.
     pub held: HashMap<(JobKey, DomainKey), HeldMark>,
+    /// Phases, by job and place.
+    pub phases: HashMap<(JobKey, u32), PhaseMark>,
+    /// Units, by job, name and phase.
+    pub units: HashMap<UnitKey, UnitMark>,
     /// What is missing here.
     pub dropped: Dropped,
 }
@@ -57,6 +66,8 @@ impl Pending {
             && self.counters.is_empty()
             && self.cpu.is_empty()
             && self.held.is_empty()
+            && self.phases.is_empty()
+            && self.units.is_empty()
     }
 
     /// Forgets all, keeps the room.
@@ -66,6 +77,8 @@ impl Pending {
         self.counters.clear();
         self.cpu.clear();
         self.held.clear();
+        self.phases.clear();
+        self.units.clear();
         self.dropped = Dropped::default();
     }
 
@@ -87,6 +100,13 @@ impl Pending {
         for mark in batch.held.drain(..) {
             self.held.insert((mark.job, mark.domain), mark);
         }
+        for mark in batch.phases.drain(..) {
+            self.phases.insert((mark.job, mark.place), mark);
+        }
+        for mark in batch.units.drain(..) {
+            let key = (mark.job, Arc::clone(&mark.unit), Arc::clone(&mark.phase));
+            self.units.insert(key, mark);
+        }
         self.bound();
     }
 
@@ -101,6 +121,8 @@ impl Pending {
         self.counters.extend(later.counters.drain());
         self.cpu.extend(later.cpu.drain());
         self.held.extend(later.held.drain());
+        self.phases.extend(later.phases.drain());
+        self.units.extend(later.units.drain());
         self.dropped.lines += later.dropped.lines;
         self.dropped.energy = self.dropped.energy.saturating_add(later.dropped.energy);
         self.dropped.events += later.dropped.events;

@@ -16,6 +16,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Result, params_from_ite
 use super::accounts::{held, pue_facts};
 use super::rows;
 use super::schema::{self, FILE_NAME, LedgerError, with_suffix};
+use super::work::{phases, units};
 use super::{
     Amount, Booking, DomainKey, DomainReport, Held, IntervalEnergy, JobKey, JobReport, JobRow,
     Uncertainty,
@@ -331,6 +332,8 @@ fn report(connection: &Connection, id: &JobId) -> Result<Option<JobReport>> {
         notes: notes(connection, job.key)?,
         pue: pue_facts(connection, job.started, job.ended)?,
         held: held(connection, job.key)?,
+        phases: phases(connection, job.key)?.into_iter().map(Into::into).collect(),
+        units: units(connection, job.key)?.into_iter().map(Into::into).collect(),
         job,
     }))
 }

@@ -13,7 +13,10 @@ use rusqlite::{Connection, OptionalExtension, Result};
 use super::accounts::{accounts_held, pue_facts};
 use super::query::{JobSummary, summarize};
 use super::rows;
-use super::{Booking, DomainKey, Held, IntensityFact, JobKey, JobRow, PueFact, ZoneUse};
+use super::work::{phases, units};
+use super::{
+    Booking, DomainKey, Held, IntensityFact, JobKey, JobRow, PhaseMark, PueFact, UnitMark, ZoneUse,
+};
 use crate::clock;
 use crate::sensors::{Domain, DomainId, Kind};
 use crate::units::{BootTime, Energy};
@@ -114,6 +117,10 @@ pub struct RunningJob {
     pub held_until: Option<BootTime>,
     /// What ended jobs held that ran inside it and in no other running job.
     pub nested_held: Vec<(DomainKey, u64)>,
+    /// Its phases so far.
+    pub phases: Vec<PhaseMark>,
+    /// The units that it counted so far.
+    pub units: Vec<UnitMark>,
     /// Its remarks so far.
     pub notes: Vec<String>,
     /// What each domain had counted in all when the job's claim on it began.
@@ -257,6 +264,8 @@ fn running_job(connection: &Connection, row: JobRow) -> Result<RunningJob> {
         .prepare_cached("SELECT max(until_ns) FROM held WHERE job = ?")?
         .query_row([key], |row| row.get(0))?;
     Ok(RunningJob {
+        phases: phases(connection, row.key)?,
+        units: units(connection, row.key)?,
         held_until: until.map(|until| BootTime::from_nanoseconds(until.unsigned_abs())),
         cpu_microseconds: cpu.and_then(|used| u64::try_from(used).ok()),
         lines: lines(&own)?,

@@ -22,13 +22,14 @@ pub const FILE_NAME: &str = "ledger.db";
 pub const LOCK_NAME: &str = "ledger.lock";
 
 /// The migrations, in order; a file of version n has had the first n.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0001_facts.sql"),
     include_str!("migrations/0002_tally.sql"),
     include_str!("migrations/0003_recovery.sql"),
     include_str!("migrations/0004_settlement.sql"),
     include_str!("migrations/0005_accounts.sql"),
     include_str!("migrations/0006_timing.sql"),
+    include_str!("migrations/0007_work.sql"),
 ];
 
 /// The schema version that this build writes.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::uncertainty::{gain_percent_of_sum, of_domain, of_sum, split_by_cpu_time};
 use super::{
     DomainPart, EmissionsPart, EnergyPart, FirstTold, GpuPart, HostPart, IntensityPart,
-    IntensityUse, JobPart, PuePart, QualityPart, Record, SCHEMA, text, timing,
+    IntensityUse, JobPart, PuePart, QualityPart, Record, SCHEMA, text, timing, work,
 };
 use crate::carbon::pue::{MeanPue, PueByTime};
 use crate::carbon::{Known, Operational, Use, operational, settled};
@@ -37,6 +37,8 @@ pub fn build(report: &JobReport, host: &HostPart, known: &Known) -> Record {
     let mut emissions = emissions_part(&carbon, !counted.is_empty(), nothing_used, known.at);
     emissions.timing = timing::part(report, &zone_facts, &carbon);
     emissions.first_told = first_told(report, known, &zone_facts, pue);
+    let total = counted.iter().map(|one| one.amount.energy).reduce(Energy::saturating_add);
+    let grams = emissions.operational_grams;
     let grid_notes = zone_note.into_iter().chain(settled_notes(&carbon, known.at)).collect();
     Record {
         schema: SCHEMA.to_owned(),
@@ -48,6 +50,8 @@ pub fn build(report: &JobReport, host: &HostPart, known: &Known) -> Record {
             coverage: coverage.iter().map(|kind| kind.as_str().to_owned()).collect(),
             notes: notes(report, &counted, grid_notes, &emissions),
         },
+        phases: work::phases(report, total, grams),
+        work: work::work(report, total, grams),
         emissions,
         water: None,
         cost: None,

@@ -14,6 +14,7 @@ pub mod text;
 mod timing;
 pub mod uncertainty;
 mod version;
+mod work;
 
 use std::collections::BTreeMap;
 
@@ -40,8 +41,55 @@ pub struct Record {
     pub water: Option<WaterPart>,
     /// How much money; null: not configured.
     pub cost: Option<CostPart>,
+    /// Energy by phase, where the job marked any; what is outside any phase comes last.
+    #[serde(default)]
+    pub phases: Vec<PhasePart>,
+    /// Units of work that the job counted.
+    #[serde(default)]
+    pub work: Vec<WorkPart>,
     /// How good the figures are.
     pub quality: QualityPart,
+}
+
+/// A phase of a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhasePart {
+    /// Its name; null: outside any phase.
+    pub name: Option<String>,
+    /// How often it began; null for what is outside.
+    pub times: Option<u64>,
+    /// How long the job was in it; null for what is outside, while the job runs.
+    pub seconds: Option<f64>,
+    /// Energy of counted domains: all phases and what is outside make up the total.
+    pub joules: f64,
+    /// Grams CO2e of its electricity: derived, at the job's own mean per joule.
+    pub grams: Option<f64>,
+}
+
+/// Units of work of one name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkPart {
+    /// The name: `tokens`, `samples`, ….
+    pub unit: String,
+    /// How many.
+    pub count: f64,
+    /// The job's joules for each; null where none was counted.
+    pub joules_per_unit: Option<f64>,
+    /// The job's operational grams CO2e for each.
+    pub grams_per_unit: Option<f64>,
+    /// Those counted in a phase, by phase.
+    pub phases: Vec<WorkPhase>,
+}
+
+/// Units of work counted in one phase.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkPhase {
+    /// The phase.
+    pub name: String,
+    /// How many.
+    pub count: f64,
+    /// The phase's joules for each.
+    pub joules_per_unit: Option<f64>,
 }
 
 /// The job.

@@ -6,7 +6,7 @@
 //! said with its reason, one line each. Figures as in [`super::text`].
 
 use super::uncertainty::quadrature;
-use super::{DomainPart, IntensityPart, IntensityUse, Record, text};
+use super::{DomainPart, IntensityPart, IntensityUse, PhasePart, Record, text};
 use crate::carbon::equivalents;
 
 /// How the summary looks.
@@ -15,6 +15,10 @@ pub struct Style {
     /// Whether to use ANSI colours (a terminal that was not told `NO_COLOR`).
     pub colour: bool,
 }
+
+/// Phases and units shown at most.
+const MOST_PHASES: usize = 5;
+const MOST_UNITS: usize = 5;
 
 const BOLD: &str = "\x1b[1m";
 const YELLOW: &str = "\x1b[33m";
@@ -35,6 +39,7 @@ pub fn summary(record: &Record, style: Style) -> String {
     lines.extend(emissions_lines(record));
     lines.extend(timing_line(record));
     lines.extend(account_lines(record));
+    lines.extend(work_lines(record));
     lines.push(Line::text("job", &record.job.id));
     lines.extend(quality_lines(record));
     let mut out = paint(&title(record), Some(BOLD), style);
@@ -236,6 +241,34 @@ fn account_lines(record: &Record) -> Vec<Line> {
         let remark = format!("{} {currency} a kWh", cost.price_per_kwh);
         let figure = format!("{} {currency}", text::number(amount));
         lines.push(Line::figure("cost", figure, remark));
+    }
+    lines
+}
+
+/// The phases that took most, and what a unit of work took.
+fn work_lines(record: &Record) -> Vec<Line> {
+    let mut phases: Vec<_> = record.phases.iter().filter(|phase| phase.name.is_some()).collect();
+    phases.sort_by(|one, other| other.joules.total_cmp(&one.joules));
+    let left = phases.len().saturating_sub(MOST_PHASES);
+    phases.truncate(MOST_PHASES);
+    let phase = |part: &&PhasePart| {
+        let name = text::line(part.name.as_deref().unwrap_or_default());
+        let times = match part.times {
+            Some(times) if times > 1 => format!(", {times} times"),
+            _ => String::new(),
+        };
+        let remark = format!("{}{times}", text::duration(part.seconds.unwrap_or_default()));
+        Line::energy(&format!("phase {name}"), part.joules, None, remark)
+    };
+    let mut lines: Vec<Line> = phases.iter().map(phase).collect();
+    if left > 0 {
+        lines.push(Line::text("phases", &format!("{left} more; `aimeter show` has all")));
+    }
+    for part in record.work.iter().take(MOST_UNITS) {
+        let each = part
+            .joules_per_unit
+            .map_or(String::new(), |joules| format!("{} each", text::energy(joules)));
+        lines.push(Line::figure(&text::line(&part.unit), part.count.to_string(), each));
     }
     lines
 }

@@ -23,7 +23,7 @@ use crate::ledger::JobReport;
 use crate::record::Record;
 use crate::units::BootTime;
 
-use super::protocol::{MAX_LINE, Request, Response, SensorList, VERSION};
+use super::protocol::{MAX_LINE, MarkLine, Request, Response, SensorList, VERSION};
 
 /// The longest time that connecting and `Hello` take together.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(200);
@@ -247,12 +247,7 @@ fn who_may(socket: &Path) -> String {
 /// Connects and says `Hello`.
 fn greet(path: &Path) -> Result<UnixStream, ClientError> {
     let deadline = clock::now().plus(CONNECT_TIMEOUT);
-    let unreachable = |source: io::Error| match source.kind() {
-        ErrorKind::PermissionDenied => {
-            ClientError::NotPermitted { path: path.to_owned(), remedy: who_may(path) }
-        }
-        _ => ClientError::Unreachable { path: path.to_owned(), source },
-    };
+    let unreachable = |source| not_reached(path, source);
     let mut stream = connect(path).map_err(unreachable)?;
     match exchange(&mut stream, &Request::Hello { version: VERSION }, deadline) {
         Ok(Response::Hello { version, .. }) if version == VERSION => Ok(stream),
@@ -265,6 +260,28 @@ fn greet(path: &Path) -> Result<UnixStream, ClientError> {
         }
         Err(ClientError::Lost(source)) => Err(unreachable(source)),
         Err(other) => Err(other),
+    }
+}
+
+fn not_reached(path: &Path, source: io::Error) -> ClientError {
+    match source.kind() {
+        ErrorKind::PermissionDenied => {
+            ClientError::NotPermitted { path: path.to_owned(), remedy: who_may(path) }
+        }
+        _ => ClientError::Unreachable { path: path.to_owned(), source },
+    }
+}
+
+/// Sends one mark and takes its answer, in at most [`CONNECT_TIMEOUT`].
+///
+/// # Errors
+/// Where nobody answers in time, or the mark is refused.
+pub fn mark(path: &Path, line: MarkLine) -> Result<(), ClientError> {
+    let deadline = clock::now().plus(CONNECT_TIMEOUT);
+    let mut stream = connect(path).map_err(|source| not_reached(path, source))?;
+    match exchange(&mut stream, &Request::Mark(line), deadline)? {
+        Response::Marked(_) => Ok(()),
+        _ => Err(ClientError::Unexpected),
     }
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The control socket: connections, lines and their limits.
 //!
-//! A connection says `Hello` first, in time, then asks one thing after another.
+//! A connection says `Hello` first, in time, then asks one thing after another; marks need
+//! no `Hello`, and no answer where none is wanted.
 //! A line, a wait and the number of connections are bounded, each user's too, so
 //! that nobody keeps others (or root) out. What a request means is
 //! the business of `requests`.
@@ -22,6 +23,8 @@ use tokio::time::timeout;
 use super::Context;
 use super::protocol::{MAX_LINE, Request, Response, VERSION};
 use super::rights::Peer;
+use crate::clock;
+use crate::units::BootTime;
 
 /// Time for `Hello`, and for the rest of a line once asked.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
@@ -33,6 +36,11 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_CONNECTIONS: usize = 256;
 /// Connections of one user.
 const MAX_PER_USER: usize = 64;
+
+/// Marks that a connection may send in [`MARKS_TIME`].
+const MARKS: u32 = 64;
+/// See [`MARKS`].
+const MARKS_TIME: Duration = Duration::from_millis(20);
 
 /// Open connections by user id.
 #[derive(Clone, Debug, Default)]
@@ -104,14 +112,21 @@ async fn connection(
         _ = line.answer(&refusal("busy", "too many connections; try again")).await;
         return;
     };
-    if !hello(&mut line).await {
-        return;
-    }
+    let Some(mut first) = hello(&mut line).await else { return };
+    let mut pace = Pace::default();
     loop {
-        let request = tokio::select! {
-            request = line.request(IDLE_TIMEOUT) => request,
-            _ = stop.wait_for(|stop| *stop) => return,
+        let request = match first.take() {
+            Some(mark) => Ok(Some(mark)),
+            None => tokio::select! {
+                request = line.request(IDLE_TIMEOUT) => request,
+                _ = stop.wait_for(|stop| *stop) => return,
+            },
         };
+        let mut quiet = false;
+        if let Ok(Some(Request::Mark(mark))) = &request {
+            quiet = !mark.answer;
+            pace.keep().await;
+        }
         let response = match request {
             Ok(Some(request)) => requests::handle(&context, peer, request).await,
             Ok(None) => return,
@@ -120,14 +135,15 @@ async fn connection(
                 return;
             }
         };
-        if line.answer(&response).await.is_err() {
+        if !quiet && line.answer(&response).await.is_err() {
             return;
         }
     }
 }
 
-/// The first exchange; false where the connection is over.
-async fn hello(line: &mut Line) -> bool {
+/// The first exchange; `None` where the connection is over, `Some(Some)` where it began
+/// with a mark, which is still to be taken.
+async fn hello(line: &mut Line) -> Option<Option<Request>> {
     let (response, go_on) = match line.request(HELLO_TIMEOUT).await {
         Ok(Some(Request::Hello { version })) if version == VERSION => {
             let release = env!("CARGO_PKG_VERSION").to_owned();
@@ -137,11 +153,32 @@ async fn hello(line: &mut Line) -> bool {
             let both = format!("the client speaks version {version}, the daemon {VERSION}");
             (refusal("version", &both), false)
         }
+        Ok(Some(mark @ Request::Mark(_))) => return Some(Some(mark)),
         Ok(Some(_)) => (refusal("invalid", "say hello first"), false),
-        Ok(None) => return false,
+        Ok(None) => return None,
         Err(error) => (refusal("invalid", &error.to_string()), false),
     };
-    line.answer(&response).await.is_ok() && go_on
+    (line.answer(&response).await.is_ok() && go_on).then_some(None)
+}
+
+/// Holds a connection's marks to [`MARKS`] in each [`MARKS_TIME`]: a flood waits in the
+/// sender's own buffer.
+#[derive(Default)]
+struct Pace {
+    since: BootTime,
+    marks: u32,
+}
+
+impl Pace {
+    async fn keep(&mut self) {
+        self.marks += 1;
+        if self.marks < MARKS {
+            return;
+        }
+        let passed = clock::now().since(self.since);
+        tokio::time::sleep(MARKS_TIME.saturating_sub(passed)).await;
+        (self.since, self.marks) = (clock::now(), 0);
+    }
 }
 
 /// A refusal with a code of the protocol's closed set.

@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::carbon::Known;
+use crate::jobs::marks::{Count, Mark, MarkName};
 use crate::jobs::{Exit, JobId, JobSpec};
 use crate::ledger::JobReport;
 use crate::record::Record;
@@ -67,10 +68,81 @@ pub enum Request {
     },
     /// The domains and what is missing.
     Sensors,
+    /// What a job says of itself; needs no `Hello`. Unlike the others, its form is kept:
+    /// `docs/marks.md`.
+    Mark(MarkLine),
     /// Let go of the GPUs' driver, so that a GPU can be reset.
     GpuRelease,
     /// Take the GPUs up again.
     GpuReclaim,
+}
+
+/// A mark on the wire. Exactly one of `phase`, `end` and `unit` with `add`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MarkLine {
+    /// The job.
+    pub job: JobId,
+    /// A phase begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<MarkName>,
+    /// The phase ends.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub end: bool,
+    /// Units were done …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<MarkName>,
+    /// … so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub add: Option<f64>,
+    /// When it was, on the boot's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<BootTime>,
+    /// Whether an answer is wanted.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub answer: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+impl MarkLine {
+    /// A mark of a job at a moment, with an answer.
+    pub fn new(job: JobId, mark: Mark, at: BootTime) -> MarkLine {
+        let (phase, unit, add) = (None, None, None);
+        let mut line = MarkLine { job, phase, end: false, unit, add, at: Some(at), answer: true };
+        match mark {
+            Mark::Phase(name) => line.phase = Some(name),
+            Mark::End => line.end = true,
+            Mark::Count(unit, add) => (line.unit, line.add) = (Some(unit), Some(add.units())),
+        }
+        line
+    }
+
+    /// What it says.
+    ///
+    /// # Errors
+    /// Where it is not exactly one thing, or its count is none.
+    pub fn mark(self) -> Result<Mark, String> {
+        match (self.phase, self.end, self.unit, self.add) {
+            (Some(name), false, None, None) => Ok(Mark::Phase(name)),
+            (None, true, None, None) => Ok(Mark::End),
+            (None, false, Some(unit), Some(add)) => Count::try_from(add)
+                .map(|count| Mark::Count(unit, count))
+                .map_err(|error| error.to_string()),
+            _ => Err("a mark holds one of `phase`, `end`, and `unit` with `add`".to_owned()),
+        }
+    }
 }
 
 /// From the daemon.
@@ -106,6 +178,8 @@ pub enum Response {
     },
     /// To `Sensors`.
     Sensors(SensorList),
+    /// To `Mark`.
+    Marked(bool),
     /// Done.
     Done,
     /// Refused or failed.

@@ -5,7 +5,7 @@
 //! | | root | a user |
 //! | --- | --- | --- |
 //! | start, join | any process | own processes, own jobs |
-//! | show, end, terminate | any job | own jobs |
+//! | show, end, terminate, mark | any job | own jobs |
 //! | sensors | yes | yes |
 //! | gpu release, reclaim | yes | no |
 //!

@@ -7,9 +7,11 @@ use std::time::Duration;
 use aimeter::carbon::Known;
 use aimeter::carbon::embodied::EmbodiedSettings;
 use aimeter::carbon::resources::Accounting;
+use aimeter::jobs::marks::Count;
 use aimeter::jobs::{Exit, GpuRequest, JobSpec, JobState};
 use aimeter::ledger::{
-    Amount, DomainReport, Held, HeldGpu, IntervalEnergy, JobKey, JobReport, JobRow, Uncertainty,
+    Amount, DomainReport, Held, HeldGpu, IntervalEnergy, JobKey, JobReport, JobRow, PhaseReport,
+    Uncertainty, UnitReport,
 };
 use aimeter::record::{CpuPart, HostPart};
 use aimeter::sensors::{Domain, DomainId, Kind, Method, Missing};
@@ -48,6 +50,8 @@ pub fn report() -> JobReport {
         notes: vec![],
         pue: vec![],
         held: Held::default(),
+        phases: vec![],
+        units: vec![],
     }
 }
 
@@ -172,6 +176,23 @@ pub fn holding() -> JobReport {
     let gpu = HeldGpu { model: "NVIDIA H100 80GB HBM3".into(), microseconds: 751_250_000 };
     report.held = Held { machine_microseconds: 375_625_000, gpus: vec![gpu] };
     report
+}
+
+/// Two phases of 1.5 MJ and 0.1 MJ, and samples counted in the first, and in none.
+pub fn marked() -> (Vec<PhaseReport>, Vec<UnitReport>) {
+    let phase = |name: &str, times, seconds, energy| PhaseReport {
+        name: name.into(),
+        times,
+        time: Duration::from_secs(seconds),
+        energy: joules(energy),
+    };
+    let unit = |phase: Option<&str>, count| UnitReport {
+        unit: "samples".into(),
+        phase: phase.map(str::to_owned),
+        count: Count::from_thousandths(count),
+    };
+    let phases = vec![phase("epoch", 3, 630, 1_500_000.0), phase("eval", 3, 90, 100_000.0)];
+    (phases, vec![unit(Some("epoch"), 30_000_500), unit(None, 9_999_500)])
 }
 
 /// The account of `docs/record-example.json`.

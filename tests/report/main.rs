@@ -8,3 +8,4 @@ mod shape;
 mod showing;
 mod summary;
 mod timing;
+mod work;

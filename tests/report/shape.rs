@@ -7,7 +7,7 @@ use aimeter::record::{Record, account, build, read};
 use aimeter::units::Intensity;
 use serde_json::Value;
 
-use crate::fixtures::{accounting, facts, holding, host, report, server};
+use crate::fixtures::{self, accounting, facts, holding, host, report, server};
 use crate::timing;
 
 const EXAMPLE: &str = include_str!("../../docs/record-example.json");
@@ -47,6 +47,7 @@ fn shape(json: &str) -> Vec<(String, &'static str)> {
 fn a_full_record_has_the_names_and_types_of_the_example() {
     let mut full = holding();
     full.notes.push("a note".into());
+    (full.phases, full.units) = fixtures::marked();
     full.job.spec.timing = Some(Box::new(timing::chosen()));
     let at = full.job.ended.unwrap();
     let told = Told { at, micrograms: 1, mean: Intensity::from_milligrams_per_kwh(1) };

@@ -146,7 +146,17 @@ pub fn report(jobs: &BTreeMap<JobId, JobSpec>, job: JobId) -> Result<Box<JobRepo
     };
     let (domains, intervals, missing, notes) = (vec![], vec![], vec![], vec![]);
     let (pue, held) = (vec![], Default::default());
-    Ok(Box::new(JobReport { job: row, domains, intervals, missing, notes, pue, held }))
+    Ok(Box::new(JobReport {
+        job: row,
+        domains,
+        intervals,
+        missing,
+        notes,
+        pue,
+        held,
+        phases: vec![],
+        units: vec![],
+    }))
 }
 
 pub fn record_of(report: &JobReport) -> Record {
@@ -188,6 +198,8 @@ pub fn record_of(report: &JobReport) -> Record {
             timing: None,
             first_told: None,
         },
+        phases: vec![],
+        work: vec![],
         water: None,
         cost: None,
         quality: QualityPart::default(),

@@ -70,6 +70,41 @@ enum By {
     Nobody,
 }
 
+/// What was found before the job's process was made, which is told where its marks go.
+pub struct Reached {
+    /// The daemon, and its socket.
+    daemon: Option<(Client, PathBuf)>,
+    /// Where this process, or a fellow rank's, serves where there is no daemon.
+    own: Option<PathBuf>,
+    remarks: Vec<String>,
+}
+
+impl Reached {
+    /// Looks for a daemon.
+    pub fn look(run: &RunOptions, job: &JobId) -> Reached {
+        let mut reached = Reached { daemon: None, own: rank_socket(job), remarks: Vec::new() };
+        let sockets = if run.args.standalone { Vec::new() } else { run.options.client_sockets() };
+        for socket in sockets {
+            match Client::connect(&socket) {
+                Ok(client) => {
+                    // The job may go to another folder.
+                    let socket = std::path::absolute(&socket).unwrap_or(socket);
+                    reached.daemon = Some((client, socket));
+                    break;
+                }
+                Err(ClientError::Unreachable { .. }) => {}
+                Err(error) => reached.remarks.push(error.to_string()),
+            }
+        }
+        reached
+    }
+
+    /// The socket for the job's marks.
+    pub fn mark_socket(&self) -> Option<&Path> {
+        self.daemon.as_ref().map(|(_, path)| path.as_path()).or(self.own.as_deref())
+    }
+}
+
 /// What came of it.
 #[derive(Debug, Default)]
 pub struct Finished {
@@ -86,7 +121,12 @@ impl Meter {
     ///
     /// # Errors
     /// The user's mistake, to be said instead of running the job: a GPU that is not there.
-    pub fn start(run: &RunOptions, identity: &Identity, spec: JobSpec) -> Result<Meter, String> {
+    pub fn start(
+        run: &RunOptions,
+        identity: &Identity,
+        spec: JobSpec,
+        reached: Reached,
+    ) -> Result<Meter, String> {
         let mut meter = Meter {
             by: By::Nobody,
             job: spec.id.clone(),
@@ -96,21 +136,16 @@ impl Meter {
             accounting: run.options.accounting.clone(),
             remarks: identity.warning.iter().chain(&run.config_problem).cloned().collect(),
         };
-        let sockets = if run.args.standalone { Vec::new() } else { run.options.client_sockets() };
-        for socket in sockets {
-            match Client::connect(&socket) {
-                Ok(client) => {
-                    meter.start_with(client, identity, &spec)?;
-                    if !matches!(meter.by, By::Nobody) {
-                        meter.daemon = true;
-                        return Ok(meter);
-                    }
-                }
-                Err(ClientError::Unreachable { .. }) => {}
-                Err(error) => meter.remarks.push(error.to_string()),
+        let Reached { daemon, own, remarks } = reached;
+        meter.remarks.extend(remarks);
+        if let Some((client, _)) = daemon {
+            meter.start_with(client, identity, &spec)?;
+            if !matches!(meter.by, By::Nobody) {
+                meter.daemon = true;
+                return Ok(meter);
             }
         }
-        meter.start_own(run, identity, spec)?;
+        meter.start_own(run, identity, spec, own)?;
         Ok(meter)
     }
 
@@ -156,15 +191,17 @@ impl Meter {
         Ok(())
     }
 
-    /// Meters in this process; for ranks, the first serves the others.
+    /// Meters in this process and serves the job's marks; of several ranks, the first
+    /// serves the others.
     fn start_own(
         &mut self,
         run: &RunOptions,
         identity: &Identity,
         spec: JobSpec,
+        socket: Option<PathBuf>,
     ) -> Result<(), String> {
-        let socket = if identity.shared { rank_socket(&spec.id) } else { None };
-        if let Some(client) = socket.as_deref().and_then(|path| Client::connect(path).ok()) {
+        let ranks = socket.as_deref().filter(|_| identity.shared);
+        if let Some(client) = ranks.and_then(|path| Client::connect(path).ok()) {
             self.start_with(client, identity, &spec)?;
             if !matches!(self.by, By::Nobody) {
                 return Ok(());
@@ -198,7 +235,7 @@ impl Meter {
                 return Ok(());
             }
         }
-        let server = socket.and_then(|path| serve_ranks(&path, &engine, &facts, run));
+        let server = socket.and_then(|path| serve(&path, &engine, &facts, run));
         // On a thread of its own: the job's start waits for nothing of the network.
         let covered = |zone: &String| !run.options.grid.feeds(zone).is_empty();
         let live = zone
@@ -336,13 +373,8 @@ fn is_own(folder: &Path) -> bool {
     })
 }
 
-/// Serves the other ranks; without that they meter for themselves.
-fn serve_ranks(
-    path: &Path,
-    engine: &Handle,
-    facts: &Arc<FactBook>,
-    run: &RunOptions,
-) -> Option<Server> {
+/// Serves the job's marks and the other ranks; without that, those meter for themselves.
+fn serve(path: &Path, engine: &Handle, facts: &Arc<FactBook>, run: &RunOptions) -> Option<Server> {
     let bound = Bound::take(&[], path, None).ok()?;
     let (roots, facts) = (run.options.roots.clone(), Arc::clone(facts));
     let accounting = Arc::new(ArcSwap::from_pointee(run.options.accounting.clone()));

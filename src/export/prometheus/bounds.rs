@@ -65,8 +65,9 @@ pub fn jobs(all: &[JobView], limit: usize) -> Split<'_, JobView> {
         add_job,
         |job| {
             let id = OTHER.parse::<JobId>().unwrap_or_else(|_| job.meta.id.clone());
-            let meta = JobMeta { id, name: OTHER.into(), user: String::new(), project: None };
-            JobView { meta: meta.into(), ended: None, ..job.clone() }
+            let meta =
+                JobMeta { id, uid: 0, name: OTHER.into(), user: String::new(), project: None };
+            JobView { meta: meta.into(), ended: None, work: None, ..job.clone() }
         },
     )
 }
@@ -104,8 +105,18 @@ fn split<'a, View>(
 /// Taken apart field by field: a field that comes must be summed here too.
 fn add_job(sum: &mut JobView, job: &JobView) {
     // The rest as a whole ends with nobody.
-    let JobView { meta: _, running, started, ended: _, energy, node, emissions, embodied, power } =
-        job;
+    let JobView {
+        meta: _,
+        running,
+        started,
+        ended: _,
+        energy,
+        node,
+        emissions,
+        embodied,
+        power,
+        work: _,
+    } = job;
     add_energy(&mut sum.energy, energy);
     sum.node = sum.node.saturating_add(*node);
     sum.emissions = sum.emissions.saturating_add(*emissions);

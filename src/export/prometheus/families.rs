@@ -73,6 +73,12 @@ families! {
         "When the job started, in seconds since 1970 UTC.";
     JOB_END = gauge "aimeter_job_end_timestamp_seconds" JOB,
         "When a job ended, in seconds since 1970 UTC; of finished jobs only.";
+    PHASE_ENERGY = counter "aimeter_job_phase_energy_joules_total" &["job_id", "phase"],
+        "Energy of a job in a phase that it marked (docs/marks.md), counted domains and nested jobs included; the rest of the job's energy is in no phase. At most 65 phases a job.";
+    PHASE_SECONDS = counter "aimeter_job_phase_seconds_total" &["job_id", "phase"],
+        "Time that a job was in a phase that it marked.";
+    JOB_UNITS = counter "aimeter_job_units_total" &["job_id", "unit"],
+        "Units of work that a job counted: tokens, samples, steps. At most 33 units a job.";
     JOBS_RUNNING = gauge "aimeter_jobs_running" &[],
         "Jobs that run now.";
     USER_ENERGY = counter "aimeter_user_energy_joules_total" &["user", "kind"],

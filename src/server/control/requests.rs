@@ -11,18 +11,21 @@ use tokio::time::timeout;
 
 use crate::clock;
 use crate::engine::{Command, EngineError, Started};
+use crate::jobs::marks::{Count, Mark};
 use crate::jobs::{JobId, JobSpec, JobState};
 use crate::ledger::{JobReport, JobRow, Told};
 use crate::record::Record;
 use crate::server::Context;
-use crate::server::protocol::{Request, Response};
+use crate::server::protocol::{MarkLine, Request, Response};
 use crate::server::rights::{Denied, Peer};
-use crate::units::Intensity;
+use crate::units::{BootTime, Intensity};
 
 /// The longest wait for the engine: an end waits for one counter step.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest name, user or project: they become labels of metrics.
 const MAX_NAME: usize = 128;
+/// How old a mark may be that says when it was.
+const MARK_AGE: Duration = Duration::from_secs(1);
 /// The most labels, and the longest of them.
 const MAX_LABELS: usize = 64;
 
@@ -102,6 +105,7 @@ async fn perform(context: &Context, peer: Peer, request: Request) -> Result<Resp
             ask(context, |reply| Command::Terminate { job, by: peer.uid, reply }).await??;
             Ok(Response::Done)
         }
+        Request::Mark(line) => mark(context, peer, line),
         Request::Sensors => Ok(Response::Sensors(ask(context, Command::Sensors).await?)),
         Request::GpuRelease => {
             ask(context, Command::GpuRelease).await??;
@@ -112,6 +116,25 @@ async fn perform(context: &Context, peer: Peer, request: Request) -> Result<Resp
             Ok(Response::Done)
         }
     }
+}
+
+/// Takes a mark, by the latest snapshot alone: marks are many, and wait for nobody.
+fn mark(context: &Context, peer: Peer, line: MarkLine) -> Result<Response, Refused> {
+    let job = line.job.clone();
+    let snapshot = context.engine.snapshot();
+    let running = snapshot.jobs.iter().find(|view| view.running && view.meta.id == job);
+    let uid = running.ok_or_else(|| EngineError::UnknownJob(job.clone()))?.meta.uid;
+    peer.may_touch_job_of(uid)?;
+    let now = clock::now();
+    // The moment is the client's word: of another clock, or of long ago, it is that of now.
+    let recent = |at: &BootTime| *at <= now && now.since(*at) <= MARK_AGE;
+    let at = line.at.filter(recent).unwrap_or(now);
+    let mark = line.mark().map_err(Refused::Invalid)?;
+    // A count of nothing asks only whether all before it has been taken.
+    if !matches!(mark, Mark::Count(_, count) if count == Count::default()) {
+        context.engine.mark(&job, at, mark);
+    }
+    Ok(Response::Marked(true))
 }
 
 async fn start(context: &Context, peer: Peer, mut spec: Box<JobSpec>) -> Result<Response, Refused> {

@@ -172,6 +172,8 @@ mod tests {
             pue: Default::default(),
             missing: vec![],
             notes: vec![],
+            phases: vec![],
+            units: vec![],
         }
     }
 

@@ -46,7 +46,7 @@ fn domain(name: &str, overlap: Option<&str>) -> DomainView {
 
 fn job(id: &str, started: i64) -> JobView {
     let (name, user) = (id.to_owned(), "u".to_owned());
-    let meta = JobMeta { id: id.parse().unwrap(), name, user, project: None };
+    let meta = JobMeta { id: id.parse().unwrap(), uid: 1, name, user, project: None };
     JobView {
         meta: Arc::new(meta),
         running: true,
@@ -57,6 +57,7 @@ fn job(id: &str, started: i64) -> JobView {
         emissions: Emissions::ZERO,
         embodied: Emissions::ZERO,
         power: Power::ZERO,
+        work: None,
     }
 }
 
