@@ -15,6 +15,8 @@ use crate::record::Record;
 use crate::sensors::{Domain, Missing};
 use crate::units::BootTime;
 
+use super::now::Now;
+
 /// The version of this protocol.
 pub const VERSION: u32 = 1;
 
@@ -67,6 +69,11 @@ pub enum Request {
     },
     /// The domains and what is missing.
     Sensors,
+    /// What is drawn now and who uses it.
+    Now {
+        /// Of the jobs only this one; `None`: all.
+        job: Option<JobId>,
+    },
     /// Let go of the GPUs' driver, so that a GPU can be reset.
     GpuRelease,
     /// Take the GPUs up again.
@@ -106,6 +113,8 @@ pub enum Response {
     },
     /// To `Sensors`.
     Sensors(SensorList),
+    /// To `Now`.
+    Now(Box<Now>),
     /// Done.
     Done,
     /// Refused or failed.
