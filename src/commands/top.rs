@@ -6,12 +6,14 @@
 //! that goes while it runs is waited for.
 
 use std::io::{self, IsTerminal, Write};
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, raise};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, enable_raw_mode};
@@ -81,12 +83,22 @@ enum Told {
     NoKeys,
 }
 
-/// The terminal, given back when dropped; on a panic by the hook of `try_init`.
-struct Screen(DefaultTerminal);
+/// The terminal, given back when dropped; on a panic by the hook of `try_init`. Its own
+/// drop is never run: that panics where the terminal is gone.
+struct Screen(ManuallyDrop<DefaultTerminal>);
 
 impl Screen {
     fn take() -> io::Result<Screen> {
-        Ok(Screen(ratatui::try_init()?))
+        Ok(Screen(ManuallyDrop::new(ratatui::try_init()?)))
+    }
+}
+
+impl Screen {
+    /// Has the next frame drawn whole. (`Terminal::clear` would ask the terminal where its
+    /// cursor is, and the answer would go to the thread that reads keys.)
+    fn clear(&mut self) -> io::Result<()> {
+        let size = self.0.size()?;
+        self.0.resize(size.into())
     }
 }
 
@@ -129,7 +141,13 @@ fn show(screen: &mut Screen, told: &Receiver<Told>) -> io::Result<Option<Signal>
     let look = look_of_terminal();
     let mut top = Top::default();
     loop {
-        screen.0.draw(|frame| draw(&top, look, frame.area(), frame.buffer_mut()))?;
+        let drawn = screen.0.draw(|frame| draw(&top, look, frame.area(), frame.buffer_mut()));
+        match drawn {
+            Err(error) if error.raw_os_error() == Some(Errno::EIO as i32) => {
+                return Ok(Some(Signal::SIGHUP));
+            }
+            drawn => _ = drawn?,
+        }
         let effect = match told.recv() {
             Ok(Told::Event(event)) => top.handle(event),
             Ok(Told::Signal(Signal::SIGTSTP)) => Effect::Suspend,
@@ -138,7 +156,7 @@ fn show(screen: &mut Screen, told: &Receiver<Told>) -> io::Result<Option<Signal>
         };
         match effect {
             Effect::Nothing => {}
-            Effect::Clear => screen.0.clear()?,
+            Effect::Clear => screen.clear()?,
             Effect::Suspend => suspend(screen)?,
             Effect::Quit => return Ok(None),
         }
@@ -152,7 +170,7 @@ fn suspend(screen: &mut Screen) -> io::Result<()> {
     raise(Signal::SIGSTOP)?;
     enable_raw_mode()?;
     execute!(io::stdout(), EnterAlternateScreen)?;
-    screen.0.clear()
+    screen.clear()
 }
 
 /// Colours unless `NO_COLOR` is set; lines of blocks where the locale is of UTF-8.

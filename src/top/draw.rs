@@ -134,7 +134,7 @@ pub(super) fn watts(watts: Option<f64>) -> String {
 fn head(top: &Top, look: Look, area: Rect, buffer: &mut Buffer) {
     if let Some(why) = &top.lost {
         let alarm = look.coloured(Color::Red, BOLD);
-        put(buffer, rows(area, 1, 1), 0, &format!("{}; trying again", text::line(why)), alarm);
+        put(buffer, rows(area, 1, 1), 0, &format!("trying again: {}", text::line(why)), alarm);
     }
     let Some(now) = &top.now else {
         put(buffer, area, 0, "aimeter: waiting for the daemon's answer", BOLD);
@@ -210,10 +210,11 @@ fn domains(top: &Top, now: &Now, look: Look, area: Rect, buffer: &mut Buffer) ->
 
 fn domain_label(domain: &DomainNow) -> String {
     let overlap = if domain.counted { "" } else { " (not in sums)" };
-    let short = domain.id.rsplit(':').next().unwrap_or(&domain.id);
+    let short: String = domain.id.rsplit(':').next().unwrap_or_default().chars().take(12).collect();
     let kind = text::kind(&domain.kind);
-    let short = if short.len() > 12 { "" } else { short };
-    text::line(&format!("{kind} {short} {}{overlap}", domain.device))
+    let kind = if short.starts_with(&kind) { "" } else { &kind };
+    let device = if domain.device == short { "" } else { &domain.device };
+    text::line(&format!("{kind} {short} {device}{overlap}"))
 }
 
 fn domain_figure(domain: &DomainNow, look: Look) -> (String, Style) {

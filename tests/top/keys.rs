@@ -62,7 +62,7 @@ fn a_chosen_job_is_followed_and_one_that_goes_leaves_its_row() {
     later.at = Some(time(1_001));
     later.jobs.truncate(2);
     top.handle(Event::Look(Box::new(later)));
-    assert_eq!(top.row, 0, "`energy` is followed: power, energy by CO2e");
+    assert_eq!(top.row, 1, "`energy` is followed: the second of two by CO2e");
 }
 
 #[test]
