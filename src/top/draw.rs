@@ -210,11 +210,13 @@ fn domains(top: &Top, now: &Now, look: Look, area: Rect, buffer: &mut Buffer) ->
 
 fn domain_label(domain: &DomainNow) -> String {
     let overlap = if domain.counted { "" } else { " (not in sums)" };
-    let short: String = domain.id.rsplit(':').next().unwrap_or_default().chars().take(12).collect();
+    let id = domain.id.rsplit(':').next().unwrap_or_default();
     let kind = text::kind(&domain.kind);
-    let kind = if short.starts_with(&kind) { "" } else { &kind };
-    let device = if domain.device == short { "" } else { &domain.device };
-    text::line(&format!("{kind} {short} {device}{overlap}"))
+    let kind = if id.starts_with(&kind) { "" } else { &kind };
+    // Of a UUID its beginning tells devices apart.
+    let short: String = id.chars().take(12).collect();
+    let short = if domain.device == id { "" } else { &short };
+    text::line(&format!("{kind} {short} {}{overlap}", domain.device))
 }
 
 fn domain_figure(domain: &DomainNow, look: Look) -> (String, Style) {
