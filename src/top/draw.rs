@@ -271,7 +271,7 @@ const COLUMNS: [Column; 8] = [
     figure("POWER", 0, Order::Power, |job, _| watts(job.watts)),
     figure("ENERGY", 34, Order::Energy, |job, _| text::energy(job.joules)),
     figure("CO2e", 50, Order::Emissions, |job, _| text::emissions(job.emissions_grams)),
-    figure("TIME", 42, Order::Time, |job, now| elapsed(job, now)),
+    figure("TIME", 42, Order::Time, elapsed),
     column("JOB", 28, 124, |job, _| job.id.clone()),
 ];
 
