@@ -173,7 +173,7 @@ fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_again() {
     let _daemon = rig.daemon(&[]);
     let top = rig.aimeter("top");
     let mut shell = Command::new("bash");
-    shell.args(["--norc", "--noprofile", "--noediting", "-i"]).env("PS1", "");
+    shell.args(["--norc", "--noprofile", "--noediting", "-i"]).env("PS1", "<ready>");
     for (name, value) in top.get_envs() {
         match value {
             Some(value) => shell.env(name, value),
@@ -194,6 +194,8 @@ fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_again() {
     screen.pty.expect(ENTER);
     screen.pty.send("q");
     screen.pty.expect(LEAVE);
+    // What is typed before may still be read by the view, which is about to end.
+    screen.pty.expect("<ready>");
     screen.pty.send("echo code\"\"=$?; exit\n");
     screen.pty.expect("code=0");
     assert!(screen.pty.wait().success());
