@@ -32,6 +32,8 @@ pub mod export;
 
 pub mod server;
 
+pub mod top;
+
 pub mod wrapper;
 
 pub mod config;

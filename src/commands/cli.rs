@@ -5,6 +5,7 @@
 //! `config::keys`, where they are declared once for flag, environment and file.
 //! The others stand here. Parsing touches nothing of the system.
 
+mod top;
 mod whatif;
 mod when;
 
@@ -21,6 +22,7 @@ use crate::jobs::timing::Policy;
 use crate::jobs::{JobId, JobState};
 
 pub use super::mark::MarkArgs;
+pub use top::TopArgs;
 pub use whatif::WhatifArgs;
 pub use when::check as check_when;
 
@@ -49,6 +51,8 @@ pub enum Command {
     Run(RunArgs),
     /// Meter this machine all the time, keep the books, serve /metrics
     Daemon,
+    /// Show live what this machine draws and which jobs use it
+    Top(TopArgs),
     /// List jobs and their energy
     Jobs(JobsArgs),
     /// Show one job in full
@@ -185,6 +189,10 @@ pub struct RunArgs {
     /// Print no summary
     #[arg(long, short, env = "AIMETER_QUIET", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, hide_env_values = true)]
     pub quiet: bool,
+    /// While the job runs, show its power, energy, CO2e and time on the terminal, where the job
+    /// itself does not write to it; else in the terminal's title
+    #[arg(long, env = "AIMETER_PROGRESS", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, hide_env_values = true)]
+    pub progress: bool,
     /// Wait for the best time of the forecast: greenest (least mean carbon intensity). Without a
     /// forecast it starts at once, and says so
     #[arg(long, env = "AIMETER_WHEN", value_name = "POLICY", value_parser = when::policy, hide_env_values = true)]

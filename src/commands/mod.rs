@@ -25,6 +25,7 @@ pub mod settle;
 pub mod show;
 pub mod start;
 pub mod systemd;
+pub mod top;
 pub mod whatif;
 
 use std::io::{self, IsTerminal, Write};
@@ -99,6 +100,10 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         let options = if args.when.is_some() { place::found_out(options) } else { options };
         return run::run(run::RunOptions { args, labels, options, config_problem });
     }
+    if let Command::Top(args) = cli.command {
+        // Without the lock on standard output: a panic on any thread gives the terminal back.
+        return top::run(&args, &resolve(file)?, &mut io::stdout());
+    }
     let out: &mut dyn Write = &mut io::stdout().lock();
     if let Command::Doctor { json } = cli.command {
         // A broken file is a finding, not an end.
@@ -130,6 +135,7 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         Command::Run(_)
         | Command::Doctor { .. }
         | Command::Mark(_)
+        | Command::Top(_)
         | Command::Config { action: cli::ConfigAction::Check { .. } } => {}
         Command::Config { action: cli::ConfigAction::Show { json } } => {
             config::show(json, &options, out)?;

@@ -9,6 +9,7 @@
 mod identity;
 mod meter;
 mod output;
+mod progress;
 mod when;
 
 use std::os::fd::AsFd;
@@ -24,6 +25,7 @@ use crate::wrapper::{self, Launch, Outcome, WrapperError};
 
 use identity::Identity;
 use meter::{Meter, Reached};
+use progress::Progress;
 use when::Start;
 
 /// All that `aimeter run` was told, checked.
@@ -114,15 +116,19 @@ fn metered_in(
     let mut meter = Meter::start(run, identity, spec, reached).map_err(Stopped::Usage)?;
     start.remark.into_iter().for_each(|remark| meter.remark(remark));
     *in_use = meter.is_daemons();
+    let watch = meter.watch().filter(|_| run.args.progress);
+    let progress = watch.and_then(|watch| Progress::start(watch, run.args.quiet));
     // A failed exec shows at the wait; `running` holds signals until the record is out.
     let mut running = match paused.release() {
         Ok(running) => running,
         Err(error) => return Err(cancelled(meter, error)),
     };
-    let outcome = match running.wait() {
+    let shown = |stops| progress.iter().for_each(|progress| progress.stopping(stops));
+    let outcome = match running.wait(&shown) {
         Ok(outcome) => outcome,
         Err(error) => return Err(cancelled(meter, error)),
     };
+    drop(progress);
     let wanted = !run.args.quiet || run.args.json.is_some();
     let finished = meter.finish(&outcome, wanted);
     *in_use &= !finished.read;

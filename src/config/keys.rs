@@ -129,7 +129,9 @@ pub const KEYS: &[Key] = &[
         default: "\"/run/aimeter/aimeter.sock\"",
         unset: false,
         environment: "AIMETER_SOCKET",
-        commands: &["daemon", "run", "show", "end", "mark", "sensors", "gpu", "doctor", "whatif"],
+        commands: &[
+            "daemon", "run", "show", "end", "mark", "sensors", "gpu", "doctor", "whatif", "top",
+        ],
         value_name: "PATH",
         help: "Unix socket of the daemon. A daemon without root makes it in systemd's $RUNTIME_DIRECTORY, or else at $XDG_RUNTIME_DIR/aimeter/aimeter.sock; clients look at the default, then there",
         restart: true,

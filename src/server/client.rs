@@ -23,6 +23,7 @@ use crate::ledger::JobReport;
 use crate::record::Record;
 use crate::units::BootTime;
 
+use super::now::Now;
 use super::protocol::{MAX_LINE, MarkLine, Request, Response, SensorList, VERSION};
 
 /// The longest time that connecting and `Hello` take together.
@@ -188,6 +189,22 @@ impl Client {
             Response::Sensors(list) => Ok(list),
             _ => Err(ClientError::Unexpected),
         }
+    }
+
+    /// What is drawn now and who uses it; of the jobs only `job`, where one is named.
+    ///
+    /// # Errors
+    /// Where the daemon is lost or refuses.
+    pub fn now(&mut self, job: Option<&JobId>) -> Result<Now, ClientError> {
+        match self.ask(&Request::Now { job: job.cloned() }, ANSWER_TIMEOUT)? {
+            Response::Now(now) => Ok(*now),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// Another client of the same daemon; it connects at its first request.
+    pub fn another(&self) -> Client {
+        Client { path: self.path.clone(), connection: None }
     }
 
     /// Lets go of the GPUs' driver.

@@ -14,6 +14,7 @@ pub mod client;
 pub mod control;
 pub mod heartbeat;
 pub mod http;
+pub mod now;
 pub mod page;
 pub mod protocol;
 pub mod rights;

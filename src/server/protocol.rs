@@ -16,6 +16,8 @@ use crate::record::Record;
 use crate::sensors::{Domain, Missing};
 use crate::units::BootTime;
 
+use super::now::Now;
+
 /// The version of this protocol.
 pub const VERSION: u32 = 1;
 
@@ -71,6 +73,11 @@ pub enum Request {
     /// What a job says of itself; needs no `Hello`. Unlike the others, its form is kept:
     /// `docs/marks.md`.
     Mark(MarkLine),
+    /// What is drawn now and who uses it.
+    Now {
+        /// Of the jobs only this one; `None`: all.
+        job: Option<JobId>,
+    },
     /// Let go of the GPUs' driver, so that a GPU can be reset.
     GpuRelease,
     /// Take the GPUs up again.
@@ -180,6 +187,8 @@ pub enum Response {
     Sensors(SensorList),
     /// To `Mark`.
     Marked(bool),
+    /// To `Now`.
+    Now(Box<Now>),
     /// Done.
     Done,
     /// Refused or failed.

@@ -6,7 +6,7 @@
 //! | --- | --- | --- |
 //! | start, join | any process | own processes, own jobs |
 //! | show, end, terminate, mark | any job | own jobs |
-//! | sensors | yes | yes |
+//! | sensors, now | yes | yes |
 //! | gpu release, reclaim | yes | no |
 //!
 //! Who may connect at all is decided by the socket file's group and mode.

@@ -16,7 +16,7 @@ use nix::unistd::{Pid, getpgid, getpgrp};
 use rustix::process::{WaitOptions, WaitStatus};
 
 use super::image::refusal;
-use super::signals::{Signals, send, stop_ourselves};
+use super::signals::{Received, Signals, send, stop_ourselves};
 use super::state::{Effect, Event, State};
 use super::{Launch, Outcome, Usage, WrapperError};
 use crate::clock;
@@ -70,14 +70,15 @@ impl Running {
     }
 
     /// Waits until the command has ended, passes signals on, and stops and goes
-    /// on with it. What the command left behind is not waited for.
+    /// on with it. What the command left behind is not waited for. `stops` is told before
+    /// this process stops (true) and when it goes on (false).
     ///
     /// # Errors
     ///
     /// [`WrapperError::NotFound`] and [`WrapperError::NotExecutable`] where the
     /// command never began; [`WrapperError::System`] where waiting failed.
-    pub fn wait(&mut self) -> Result<Outcome, WrapperError> {
-        let (exit, ended) = self.end()?;
+    pub fn wait(&mut self, stops: &dyn Fn(bool)) -> Result<Outcome, WrapperError> {
+        let (exit, ended) = self.end(stops)?;
         if let Some(errno) = self.failed_exec() {
             return Err(refusal(&self.launch, errno));
         }
@@ -91,28 +92,25 @@ impl Running {
         Ok(Outcome { exit, ended, adopted_left, usage: usage_of_children()? })
     }
 
-    fn end(&mut self) -> Result<(Exit, BootTime), WrapperError> {
+    fn end(&mut self, stops: &dyn Fn(bool)) -> Result<(Exit, BootTime), WrapperError> {
         loop {
             // Children first: one may have ended before signals were taken.
             while let Children::Command(event, seen) = self.next_of_children()? {
-                if let Some(exit) = self.step(event)? {
+                if let Some(exit) = self.step(event, stops)? {
                     return Ok((exit, seen));
                 }
             }
             let received = self.signals.next().map_err(WrapperError::system("sigtimedwait"))?;
             if received.number != libc::SIGCHLD {
                 let child_apart = self.group_of_child() != getpgrp();
-                self.step(Event::Signal {
-                    number: received.number,
-                    sender: received.sender,
-                    child_apart,
-                })?;
+                let Received { number, sender } = received;
+                self.step(Event::Signal { number, sender, child_apart }, stops)?;
             }
         }
     }
 
     /// Handles one event; gives the command's exit once it has ended.
-    fn step(&mut self, event: Event) -> Result<Option<Exit>, WrapperError> {
+    fn step(&mut self, event: Event, stops: &dyn Fn(bool)) -> Result<Option<Exit>, WrapperError> {
         let (state, effect) = self.state.handle(event);
         self.state = state;
         match effect {
@@ -120,7 +118,10 @@ impl Running {
             Effect::ToChild(number) => send(number, self.pid),
             Effect::ToGroupOfChild(number) => send(number, -self.group_of_child().as_raw()),
             Effect::StopOurselves(number) => {
-                stop_ourselves(number).map_err(WrapperError::system("raise"))?;
+                stops(true);
+                let stopped = stop_ourselves(number);
+                stops(false);
+                stopped.map_err(WrapperError::system("raise"))?;
             }
             Effect::Finish(exit) => return Ok(Some(exit)),
         }

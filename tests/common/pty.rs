@@ -17,7 +17,7 @@ use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::stat::Mode;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 /// After this long a test has failed. Nothing is measured by it.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -70,13 +70,33 @@ impl Pty {
                 self.unread.drain(..at + marker.len());
                 return before;
             }
-            let ready = readable_before(&self.master, deadline);
-            let mut bytes = [0; 4096];
-            // A terminal that nobody holds open any more reads as an error.
-            let count = if ready { self.master.read(&mut bytes).unwrap_or(0) } else { 0 };
-            assert_ne!(count, 0, "`{marker}` did not come; unread: {:?}", self.unread);
-            self.unread.push_str(&String::from_utf8_lossy(&bytes[..count]));
+            let more = self.read_before(deadline);
+            assert_ne!(more, "", "`{marker}` did not come; unread: {:?}", self.unread);
+            self.unread.push_str(&more);
         }
+    }
+
+    /// What has been printed and was not returned yet; waits for something. Empty: nothing
+    /// came in time, or nobody holds the terminal open any more.
+    pub fn more(&mut self) -> String {
+        if self.unread.is_empty() {
+            return self.read_before(Instant::now() + LIMIT);
+        }
+        std::mem::take(&mut self.unread)
+    }
+
+    /// Whether the terminal edits lines and shows what is typed, as it does for a shell.
+    pub fn is_cooked(&self) -> bool {
+        let modes = tcgetattr(&self.master).unwrap().local_modes;
+        modes.contains(LocalModes::ICANON | LocalModes::ECHO)
+    }
+
+    fn read_before(&mut self, deadline: Instant) -> String {
+        let ready = readable_before(&self.master, deadline);
+        let mut bytes = [0; 4096];
+        // A terminal that nobody holds open any more reads as an error.
+        let count = if ready { self.master.read(&mut bytes).unwrap_or(0) } else { 0 };
+        String::from_utf8_lossy(&bytes[..count]).into_owned()
     }
 
     /// Waits for the end of the current line; returns the line.

@@ -201,3 +201,15 @@ fn the_end_takes_the_socket_away_and_cuts_no_answer() {
     assert!(matches!(client.sensors().unwrap_err(), ClientError::Unreachable { .. }));
     drop(idle);
 }
+
+#[test]
+fn what_is_drawn_now_is_told_to_all_and_says_that_no_reading_was_taken() {
+    let bench = Bench::new();
+    let now = bench.client().now(None).unwrap();
+    assert_eq!((now.at, now.watts, now.jobs.len()), (None, None, 0));
+    assert_eq!(now.trouble.unwrap(), "starting: no reading has been taken yet");
+    if is_root() {
+        as_nobody(|| assert!(bench.client().now(Some(&"j1".parse().unwrap())).is_ok()));
+    }
+    assert_eq!(bench.log().len(), 0, "the engine was not asked");
+}

@@ -34,7 +34,7 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<aimeter::jobs::E
         std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
     }
     let mut running = paused.release()?;
-    let outcome = running.wait()?;
+    let outcome = running.wait(&|_| {})?;
     if let Some(report) = report {
         std::fs::write(report, format!("{outcome:?}")).unwrap();
     }

@@ -31,6 +31,7 @@ use crate::wrapper::Outcome;
 
 use super::RunOptions;
 use super::identity::Identity;
+use super::progress::Watch;
 
 /// The most that a job's start waits for the daemon.
 const START_WAIT: Duration = Duration::from_secs(2);
@@ -152,6 +153,18 @@ impl Meter {
     /// Something else that the user should know.
     pub fn remark(&mut self, remark: String) {
         self.remarks.push(remark);
+    }
+
+    /// Who knows the job's figures while it runs; `None`: nobody, or it is a fellow rank's
+    /// to show them.
+    pub fn watch(&self) -> Option<Watch> {
+        match &self.by {
+            By::Client { client, member: false } => {
+                Some(Watch::Daemon(client.another(), self.job.clone()))
+            }
+            By::Own { engine, .. } => Some(Watch::Own(engine.clone(), self.job.clone())),
+            By::Client { .. } | By::Nobody => None,
+        }
     }
 
     /// Whether another process meters: the daemon, or a fellow rank.

@@ -16,6 +16,7 @@ use crate::jobs::{JobId, JobSpec, JobState};
 use crate::ledger::{JobReport, JobRow, Told};
 use crate::record::Record;
 use crate::server::Context;
+use crate::server::now::Now;
 use crate::server::protocol::{MarkLine, Request, Response};
 use crate::server::rights::{Denied, Peer};
 use crate::units::{BootTime, Intensity};
@@ -107,6 +108,11 @@ async fn perform(context: &Context, peer: Peer, request: Request) -> Result<Resp
         }
         Request::Mark(line) => mark(context, peer, line),
         Request::Sensors => Ok(Response::Sensors(ask(context, Command::Sensors).await?)),
+        Request::Now { job } => {
+            let trouble = context.heartbeat.check(clock::now()).err();
+            let now = Now::of(&context.engine.snapshot(), trouble, job.as_ref());
+            Ok(Response::Now(Box::new(now)))
+        }
         Request::GpuRelease => {
             ask(context, Command::GpuRelease).await??;
             Ok(Response::Done)
