@@ -6,7 +6,7 @@
 use super::tests::exact;
 use super::*;
 
-const CAMPAIGNS: usize = 4_000;
+const CAMPAIGNS: usize = 5_000;
 const TRUTH: f64 = 0.37;
 
 /// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
