@@ -26,6 +26,8 @@ pub mod settlement;
 
 pub mod record;
 
+pub mod benchmark;
+
 pub mod engine;
 
 pub mod export;
