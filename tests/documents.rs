@@ -55,6 +55,11 @@ fn the_command_line_reference_is_the_programs() {
 }
 
 #[test]
+fn the_schema_of_the_record_is_the_programs() {
+    check("docs/schema/aimeter-record-1.json", |_| aimeter::record::schema::text());
+}
+
+#[test]
 fn the_example_configuration_uncommented_is_the_default() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("aimeter.toml");

@@ -5,6 +5,7 @@
 //! `config::keys`, where they are declared once for flag, environment and file.
 //! The others stand here. Parsing touches nothing of the system.
 
+mod report;
 mod top;
 mod whatif;
 mod when;
@@ -22,6 +23,7 @@ use crate::jobs::timing::Policy;
 use crate::jobs::{JobId, JobState};
 
 pub use super::mark::MarkArgs;
+pub use report::{ReportArgs, ReportFormat};
 pub use top::TopArgs;
 pub use whatif::WhatifArgs;
 pub use when::check as check_when;
@@ -57,6 +59,14 @@ pub enum Command {
     Jobs(JobsArgs),
     /// Show one job in full
     Show(ShowArgs),
+    /// Report jobs for a paper, a model card or another tool
+    Report(ReportArgs),
+    /// Print the JSON Schema of a form that aimeter writes
+    Schema {
+        /// Which form
+        #[arg(value_name = "FORM", default_value = "record")]
+        form: SchemaForm,
+    },
     /// What a job would have emitted elsewhere, at another time, or in a better building
     Whatif(WhatifArgs),
     /// End a running job: SIGTERM to all its processes
@@ -292,6 +302,13 @@ impl StateFilter {
             StateFilter::Lost => JobState::Lost,
         }
     }
+}
+
+/// `aimeter schema`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaForm {
+    /// A job's record.
+    Record,
 }
 
 /// `aimeter show`.

@@ -19,6 +19,7 @@ pub mod log;
 pub mod mark;
 pub mod place;
 pub mod reference;
+pub mod report;
 pub mod run;
 pub mod sensors;
 pub mod settle;
@@ -44,7 +45,7 @@ use crate::jobs::JobId;
 use crate::ledger::JobReport;
 use crate::ledger::query::{Filter, JobSummary, Reader};
 use crate::record::summary::Style;
-use crate::record::{build, host};
+use crate::record::{account, build, host, schema};
 use crate::server::client::{Client, ClientError};
 use crate::settlement;
 use cli::{Cli, Command};
@@ -129,10 +130,16 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         mark::run(args, &options);
         return Ok(Code::Success.into());
     }
+    if let Command::Schema { form: cli::SchemaForm::Record } = cli.command {
+        out.write_all(schema::text().as_bytes()).map_err(Failure::of_output)?;
+        out.flush().map_err(Failure::of_output)?;
+        return Ok(Code::Success.into());
+    }
     let options = resolve(file.clone())?;
     match cli.command {
         // These have been seen to above.
         Command::Run(_)
+        | Command::Schema { .. }
         | Command::Doctor { .. }
         | Command::Mark(_)
         | Command::Top(_)
@@ -146,6 +153,7 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         }
         Command::Jobs(args) => list_jobs(args, &options, out)?,
         Command::Show(args) => show_job(args, &options, out)?,
+        Command::Report(args) => report_jobs(&args, &options, out)?,
         Command::Whatif(args) => what_if(&args, &options, out)?,
         Command::End { job } => end::run(&job, &options)?,
         Command::Sensors(args) => sensors::run(&args, &options, &start::sensor_list, out)?,
@@ -189,9 +197,7 @@ fn list_jobs(args: cli::JobsArgs, options: &Options, out: &mut dyn Write) -> Res
 
 /// Shows a job as the daemon knows it, else as the ledger does.
 fn show_job(args: cli::ShowArgs, options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
-    let colour = io::stdout().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let style = Style { colour };
+    let style = output_style();
     let accounting = options.accounting.clone();
     let show = show::Options { job: args.job, json: args.json, style, accounting };
     let load = |job: &JobId| load_job(job, options);
@@ -199,15 +205,42 @@ fn show_job(args: cli::ShowArgs, options: &Options, out: &mut dyn Write) -> Resu
     show::show(&show, &host, load, out).map_err(as_failure)
 }
 
+/// Reports jobs of the daemon, the ledger or records' files.
+fn report_jobs(
+    args: &cli::ReportArgs,
+    options: &Options,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let load = |job: &str| {
+        if report::is_file(job) {
+            return report::of_file(Path::new(job));
+        }
+        let job = job_id(job)?;
+        let (found, known) = load_job(&job, options).map_err(as_failure)?;
+        let mut record = build(&found, &host::gather(&options.roots), &known);
+        account(&mut record, &found, &options.accounting);
+        Ok(record)
+    };
+    report::run(args, output_style(), load, out)
+}
+
+fn job_id(text: &str) -> Result<JobId, Failure> {
+    text.parse().map_err(|error| Failure::new(Code::Usage, format!("{error}")))
+}
+
+/// How a text on standard output looks.
+fn output_style() -> Style {
+    let colour = io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    Style { colour }
+}
+
 /// Shows what a job of the daemon, the ledger or a record's file would have emitted.
 fn what_if(args: &cli::WhatifArgs, options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
-    let is_file = args.job.contains('/') || args.job.ends_with(".json");
-    let base = if is_file {
+    let base = if report::is_file(&args.job) {
         whatif::Base::of_file(Path::new(&args.job))?
     } else {
-        let job: JobId =
-            args.job.parse().map_err(|error| Failure::new(Code::Usage, format!("{error}")))?;
-        let (report, known) = load_job(&job, options).map_err(as_failure)?;
+        let (report, known) = load_job(&job_id(&args.job)?, options).map_err(as_failure)?;
         whatif::Base::of_report(&report, build(&report, &host::gather(&options.roots), &known))
     };
     whatif::run(args, &base, options, out)

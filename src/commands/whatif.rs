@@ -22,7 +22,7 @@ use crate::clock;
 use crate::config::Options;
 use crate::grid::WORLD;
 use crate::ledger::{IntervalEnergy, JobReport};
-use crate::record::{Record, read};
+use crate::record::Record;
 use crate::units::Energy;
 
 use super::cli::WhatifArgs;
@@ -49,16 +49,14 @@ impl Base {
     /// # Errors
     /// Where the file cannot be read or holds no finished job's record.
     pub fn of_file(path: &Path) -> Result<Base, Failure> {
-        let failed = |what: String| {
-            Failure::new(Code::Failed, format!("cannot use {}: {what}", path.display()))
-        };
-        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-        let record = read(&text).map_err(|error| failed(error.to_string()))?;
+        let record = super::report::of_file(path)?;
         let time = |text: &str| text.parse::<Timestamp>().map(Timestamp::as_microsecond).ok();
         let ended = record.job.ended_at.as_deref().and_then(time);
         let span = time(&record.job.started_at).zip(ended).zip(record.energy.total_joules);
         let Some(((from, to), joules)) = span else {
-            return Err(failed("it has no energy, or no start and end".to_owned()));
+            let message =
+                format!("cannot use {}: it has no energy, or no start and end", path.display());
+            return Err(Failure::new(Code::Failed, message));
         };
         let energy = Energy::from_microjoules((joules.max(0.0) * 1e6).round() as u64);
         let intervals =

@@ -117,7 +117,7 @@ pub const KEYS: &[Key] = &[
         default: "\"/var/lib/aimeter\"",
         unset: false,
         environment: "AIMETER_STATE_DIR",
-        commands: &["daemon", "jobs", "show", "doctor", "whatif"],
+        commands: &["daemon", "jobs", "show", "doctor", "whatif", "report"],
         value_name: "DIR",
         help: "Folder of the ledger; made if missing. Without root, the default is systemd's $STATE_DIRECTORY, or else $XDG_STATE_HOME/aimeter (~/.local/state/aimeter)",
         restart: true,
@@ -130,7 +130,8 @@ pub const KEYS: &[Key] = &[
         unset: false,
         environment: "AIMETER_SOCKET",
         commands: &[
-            "daemon", "run", "show", "end", "mark", "sensors", "gpu", "doctor", "whatif", "top",
+            "daemon", "run", "show", "end", "mark", "sensors", "gpu", "doctor", "whatif", "report",
+            "top",
         ],
         value_name: "PATH",
         help: "Unix socket of the daemon. A daemon without root makes it in systemd's $RUNTIME_DIRECTORY, or else at $XDG_RUNTIME_DIR/aimeter/aimeter.sock; clients look at the default, then there",

@@ -9,6 +9,8 @@
 mod account;
 mod build;
 pub mod host;
+pub mod report;
+pub mod schema;
 pub mod summary;
 pub mod text;
 mod timing;
@@ -18,6 +20,7 @@ mod work;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use account::account;
@@ -25,9 +28,13 @@ pub use build::build;
 pub use version::{ReadRecordError, SCHEMA, Version, VersionError, read};
 
 /// A finished job's energy and emissions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Record {
     /// [`SCHEMA`].
+    #[schemars(
+        description = "Name and version of this form",
+        regex(pattern = r"^aimeter-record/1(\.[0-9]+)?$")
+    )]
     pub schema: String,
     /// Who and what.
     pub job: JobPart,
@@ -52,7 +59,7 @@ pub struct Record {
 }
 
 /// A phase of a job.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PhasePart {
     /// Its name; null: outside any phase.
     pub name: Option<String>,
@@ -67,7 +74,7 @@ pub struct PhasePart {
 }
 
 /// Units of work of one name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkPart {
     /// The name: `tokens`, `samples`, ….
     pub unit: String,
@@ -82,7 +89,7 @@ pub struct WorkPart {
 }
 
 /// Units of work counted in one phase.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkPhase {
     /// The phase.
     pub name: String,
@@ -93,7 +100,7 @@ pub struct WorkPhase {
 }
 
 /// The job.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobPart {
     /// Its id.
     pub id: String,
@@ -110,6 +117,7 @@ pub struct JobPart {
     /// The command line.
     pub command: Vec<String>,
     /// 0 to 255; 128 + n where signal n killed it; null where nobody saw its end.
+    #[schemars(range(min = 0, max = 255))]
     pub exit_code: Option<i32>,
     /// `finished`, `running`, `lost`.
     pub state: String,
@@ -122,7 +130,7 @@ pub struct JobPart {
 }
 
 /// The machine.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HostPart {
     /// Host name.
     pub name: Option<String>,
@@ -137,7 +145,7 @@ pub struct HostPart {
 }
 
 /// CPUs of one model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CpuPart {
     /// Model name.
     pub model: String,
@@ -148,7 +156,7 @@ pub struct CpuPart {
 }
 
 /// One GPU.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GpuPart {
     /// NVML's UUID.
     pub uuid: String,
@@ -161,7 +169,7 @@ pub struct GpuPart {
 }
 
 /// Energy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EnergyPart {
     /// Joules of all counted domains; null where nothing could be counted.
     pub total_joules: Option<f64>,
@@ -173,7 +181,7 @@ pub struct EnergyPart {
     /// `measured`, `estimated`, or `mixed` where a part is estimated.
     pub provenance: Option<String>,
     /// By domain. A domain is part of the total exactly where its kind is in
-    /// [`QualityPart::coverage`]; others (a node's own meter, cores) overlap it.
+    /// `quality.coverage`; others (a node's own meter, cores) overlap it.
     pub domains: Vec<DomainPart>,
     /// Power usage effectiveness.
     pub pue: Option<PuePart>,
@@ -182,7 +190,7 @@ pub struct EnergyPart {
 }
 
 /// Energy of one domain.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DomainPart {
     /// The domain's id.
     pub id: String,
@@ -205,7 +213,7 @@ pub struct DomainPart {
 }
 
 /// Power usage effectiveness and where it comes from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PuePart {
     /// At least 1; the mean by energy where it changed.
     pub value: f64,
@@ -214,7 +222,7 @@ pub struct PuePart {
 }
 
 /// Emissions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EmissionsPart {
     /// Grams CO2e: operational + embodied where known. Null where the energy or
     /// the intensity of any part of it is unknown.
@@ -239,7 +247,7 @@ pub struct EmissionsPart {
 }
 
 /// The choice of a job's start, what was expected of it and what came of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TimingPart {
     /// `greenest`.
     pub policy: String,
@@ -275,7 +283,7 @@ pub struct TimingPart {
 }
 
 /// What was first told of a job's emissions, at its end.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FirstTold {
     /// RFC 3339, UTC.
     pub at: String,
@@ -288,7 +296,7 @@ pub struct FirstTold {
 }
 
 /// Embodied emissions: of making the hardware, by the time in which the job held it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EmbodiedPart {
     /// `time-held`: hours held alone × mass ÷ (lifetime × utilisation).
     pub method: String,
@@ -309,7 +317,7 @@ pub struct EmbodiedPart {
 }
 
 /// Emissions of the electricity by contract (GHG Protocol, Scope 2, market-based).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MarketBasedPart {
     /// Grams CO2e, with PUE; null where the energy is unknown.
     pub grams: Option<f64>,
@@ -320,7 +328,7 @@ pub struct MarketBasedPart {
 }
 
 /// Water, in litres.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WaterPart {
     /// What is known of it in all; null where the energy is unknown.
     pub litres: Option<f64>,
@@ -335,7 +343,7 @@ pub struct WaterPart {
 }
 
 /// Money.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CostPart {
     /// Facility energy × price; null where the energy is unknown.
     pub amount: Option<f64>,
@@ -346,7 +354,7 @@ pub struct CostPart {
 }
 
 /// Carbon intensity over the job.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IntensityPart {
     /// The zone.
     pub zone: String,
@@ -363,7 +371,7 @@ pub struct IntensityPart {
 }
 
 /// One intensity fact as it was used.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IntensityUse {
     /// RFC 3339, UTC.
     pub from: String,
@@ -380,7 +388,7 @@ pub struct IntensityUse {
 }
 
 /// Quality.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct QualityPart {
     /// Seconds of the job without readings: the longest of its domains.
     pub gaps_seconds: f64,

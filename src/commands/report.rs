@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `aimeter report JOB…`: jobs in the forms of papers, model cards and other tools.
+//!
+//! Records come from the books or from files; nothing here computes a figure.
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::record::report::{citation, codecarbon, model_card, statement};
+use crate::record::summary::{Style, summary};
+use crate::record::{Record, read};
+
+use super::cli::{ReportArgs, ReportFormat};
+use super::exit::{Code, Failure};
+
+/// Whether a JOB is the name of a record's file.
+pub fn is_file(job: &str) -> bool {
+    job.contains('/') || job.ends_with(".json")
+}
+
+/// The record of a file.
+///
+/// # Errors
+/// Where the file cannot be read or holds no record.
+pub fn of_file(path: &Path) -> Result<Record, Failure> {
+    let failed =
+        |what: String| Failure::new(Code::Failed, format!("cannot use {}: {what}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    read(&text).map_err(|error| failed(error.to_string()))
+}
+
+/// Writes the report; `load` finds the record of a JOB.
+///
+/// # Errors
+/// Where a job is not found or named twice, its figures do not allow the form, or
+/// `out` fails.
+pub fn run(
+    args: &ReportArgs,
+    style: Style,
+    load: impl Fn(&str) -> Result<Record, Failure>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    if args.training_type.is_some() && args.format != ReportFormat::ModelCard {
+        let message = "--training-type is a field of --format model-card";
+        return Err(Failure::new(Code::Usage, message));
+    }
+    if args.job.is_empty() && args.format != ReportFormat::Citation {
+        let message = "no job is named; see `aimeter jobs`";
+        return Err(Failure::new(Code::Usage, message));
+    }
+    let mut records: Vec<Record> = Vec::new();
+    for job in &args.job {
+        let record = load(job)?;
+        if records.iter().any(|other| other.job.id == record.job.id) {
+            let message = format!("job {} is named twice and would count twice", record.job.id);
+            return Err(Failure::new(Code::Usage, message));
+        }
+        records.push(record);
+    }
+    let unexpected = |error: anyhow::Error| Failure::from(error);
+    let text: Vec<u8> = match args.format {
+        ReportFormat::Text => {
+            let parts: Vec<String> = records.iter().map(|record| summary(record, style)).collect();
+            parts.join("\n").into_bytes()
+        }
+        ReportFormat::Json => {
+            let mut json =
+                serde_json::to_vec_pretty(&records).map_err(|error| unexpected(error.into()))?;
+            json.push(b'\n');
+            json
+        }
+        ReportFormat::Csv => codecarbon::csv(&records).map_err(|error| unexpected(error.into()))?,
+        ReportFormat::Markdown => statement::markdown(&records).into_bytes(),
+        ReportFormat::ModelCard => {
+            let training_type = args.training_type.map(|one| one.as_str());
+            model_card::block(&records, training_type)
+                .map_err(|error| Failure::new(Code::Failed, error.to_string()))?
+                .into_bytes()
+        }
+        ReportFormat::Citation => citation::bibtex().into_bytes(),
+    };
+    out.write_all(&text).map_err(Failure::of_output)
+}

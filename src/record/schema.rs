@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The JSON Schema of the record (draft 2020-12), from its declaration:
+//! `docs/schema/aimeter-record-1.json`.
+//!
+//! It is of what aimeter writes: every field is there, and a field of a later minor
+//! version is allowed. Units and meanings are the descriptions.
+
+use schemars::Schema;
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use serde_json::Value;
+
+use super::Record;
+
+/// The schema as JSON, with a line's end.
+pub fn text() -> String {
+    let settings = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .with_transform(RecursiveTransform(description_on_one_line));
+    let generator = settings.into_generator();
+    let schema = generator.into_root_schema_for::<Record>();
+    format!("{:#}\n", schema.as_value())
+}
+
+/// The comments' line breaks mean nothing.
+fn description_on_one_line(schema: &mut Schema) {
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        *text = text.replace('\n', " ");
+    }
+}
