@@ -169,7 +169,7 @@ impl Host {
     pub fn start_job_of_nobody(&self, job: &Job) -> Child {
         let open = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(self.rig.folder.path(), open).expect("chmod");
-        let program = self.rig.path("aimeter");
+        let program = self.rig.path("aimeter-for-all");
         std::fs::copy(env!("CARGO_BIN_EXE_aimeter"), &program).expect("a copy of the binary");
         let own = self.rig.aimeter("run");
         let mut command = Command::new("setpriv");

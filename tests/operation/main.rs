@@ -47,7 +47,8 @@ fn wait_for_gpu(daemon: &Daemon) {
 
 /// A copy of the program that everybody may run, and the rig's folder open to all.
 fn program_for_all(rig: &Rig) -> PathBuf {
-    let copy = rig.path("aimeter");
+    // `aimeter` is the folder of sockets below XDG_RUNTIME_DIR.
+    let copy = rig.path("aimeter-for-all");
     if !copy.exists() {
         copy_program(Path::new(env!("CARGO_BIN_EXE_aimeter")), &copy);
     }

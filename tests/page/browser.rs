@@ -98,6 +98,13 @@ fn a_person_sees_what_is_used_as_it_is_used() {
                 std::fs::write(&stop, "").expect("a file");
                 job.take().expect("a job").finish();
             }
+            wish if wish.starts_with("mark ") => {
+                for what in ["train", "tokens=4096"] {
+                    let mut mark = rig.aimeter("mark");
+                    let status = mark.args([what, "--job", &wish["mark ".len()..]]).status();
+                    assert!(status.expect("the binary").success());
+                }
+            }
             "kill" => running.take().expect("a daemon").kill(),
             "again" => running = Some(start(&["--listen", &address])),
             // The place of a page that was closed is free a moment later.

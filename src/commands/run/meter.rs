@@ -83,7 +83,7 @@ pub struct Reached {
 impl Reached {
     /// Looks for a daemon.
     pub fn look(run: &RunOptions, job: &JobId) -> Reached {
-        let mut reached = Reached { daemon: None, own: rank_socket(job), remarks: Vec::new() };
+        let mut reached = Reached { daemon: None, own: None, remarks: Vec::new() };
         let sockets = if run.args.standalone { Vec::new() } else { run.options.client_sockets() };
         for socket in sockets {
             match Client::connect(&socket) {
@@ -96,6 +96,9 @@ impl Reached {
                 Err(ClientError::Unreachable { .. }) => {}
                 Err(error) => reached.remarks.push(error.to_string()),
             }
+        }
+        if reached.daemon.is_none() {
+            reached.own = rank_socket(job);
         }
         reached
     }
@@ -146,6 +149,8 @@ impl Meter {
                 return Ok(meter);
             }
         }
+        // A daemon that refused is no place for ranks to meet.
+        let own = own.or_else(|| rank_socket(&meter.job));
         meter.start_own(run, identity, spec, own)?;
         Ok(meter)
     }

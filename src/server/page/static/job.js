@@ -70,6 +70,8 @@ function show({ job, power: curve, record }) {
   const label = `Power over time: mean ${text.power(mean)}, ${mostOf(curve)}. The table below has the figures.`;
   element("power").setAttribute("aria-label", label);
   if (element("curve").open) showTable();
+  showPhases(record);
+  showWork(record);
   showDomains(record);
   showOrigin(record);
   const link = element("record");
@@ -119,6 +121,41 @@ function showDomains({ energy, quality }) {
       }
       return line;
     }),
+  );
+}
+
+// What a job says of itself (aimeter mark); nothing where it says nothing.
+function fill(section, rows) {
+  element(section).hidden = rows.length === 0;
+  element(section).querySelector("tbody").replaceChildren(...rows);
+}
+
+function showPhases({ phases }) {
+  fill(
+    "phases",
+    phases.map(({ name, times, seconds, joules, grams }) =>
+      row([
+        [name ?? "outside any phase"],
+        [times === null ? "–" : times.toLocaleString("en"), "n"],
+        [seconds === null ? "–" : text.duration(seconds), "n"],
+        [text.energy(joules), "n"],
+        [text.emissions(grams), "n wide"],
+      ]),
+    ),
+  );
+}
+
+function showWork({ work }) {
+  fill(
+    "work",
+    work.map(({ unit, count, joules_per_unit: joules, grams_per_unit: grams }) =>
+      row([
+        [unit],
+        [count.toLocaleString("en"), "n"],
+        [joules === null ? "–" : text.energy(joules), "n"],
+        [grams === null ? "–" : text.emissions(grams), "n wide"],
+      ]),
+    ),
   );
 }
 
