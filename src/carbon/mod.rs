@@ -79,7 +79,7 @@ impl Operational<'_> {
         mean(&energy).or_else(|| mean(&time))
     }
 
-    /// Whether no better figure is expected: every fact is final ([`settled`]).
+    /// Whether no better figure is expected: every fact is final ([`settled()`]).
     pub fn settled(&self, now: Timestamp) -> bool {
         self.uncovered == Energy::ZERO && self.uses.iter().all(|used| settled(used.fact, now))
     }
