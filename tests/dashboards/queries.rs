@@ -243,9 +243,24 @@ fn the_figures_are_the_sites(site: &Site) {
     let idle = says("carbon", "of that by idle GPUs");
     let intensity = site.server.query("aimeter_grid_intensity_grams_per_kwh{instance='alpha'}");
     let intensity = numbers(&intensity[0], "value").next().unwrap();
-    let truth = 95.0 * intensity * 1.2 / 1e3;
-    assert!((idle / truth - 1.0).abs() < 0.15, "{idle} g/h is not {truth} g/h");
+    let watts = idle * 1e3 / intensity / 1.2;
+    assert!(idle_watts(site).contains(&watts), "{idle} g/h is not {watts} W");
     assert!(says("carbon", "CO2e per hour") > idle);
+}
+
+/// What the recording rule said of the idle GPU, from its lowest to its highest. Each
+/// is the mean of one tick, which on a busy machine may be a short one with more or
+/// fewer of the counter's steps of 0.1 s; together they are the 95 W that it draws.
+fn idle_watts(site: &Site) -> std::ops::RangeInclusive<f64> {
+    let over = |what: &str| {
+        let found = site.server.query(&format!(
+            "{what}_over_time(instance_domain:aimeter_gpu_idle_claimed_watts:max[5m])"
+        ));
+        numbers(&found[0], "value").next().unwrap()
+    };
+    let mean = over("avg");
+    assert!((mean / 95.0 - 1.0).abs() < 0.25, "{mean} W is not 95 W");
+    over("min") * (1.0 - 1e-9)..=over("max") * (1.0 + 1e-9)
 }
 
 /// On the real server: every recording rule gives series, no rule fails, and the
@@ -276,9 +291,8 @@ fn the_rules_work(site: &Site) {
                     (text(&labels["job_name"]), text(&labels["user"])),
                     ("notebook", "nobody")
                 );
-                // A tick has more or fewer of the counter's steps of 0.1 s.
                 let watts: f64 = text(&alert["value"]).parse().unwrap();
-                assert!((80.0..110.0).contains(&watts), "{watts} W");
+                assert!(idle_watts(site).contains(&watts), "{watts} W");
                 let description = text(&alert["annotations"]["description"]);
                 assert!(description.contains(" g CO2e an hour for nothing"), "{description}");
             }
