@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The benchmark of carbon intensity: what `docs/benchmark.md` specifies.
 //!
-//! Begun: so far only the statistics of a campaign stand here. Everything is pure,
-//! values in and values out; nothing here reads a sensor, a clock or a file, and
-//! nothing here leaves out a repetition.
+//! What is measured and what follows from it are kept apart: [`derive`] computes every
+//! derived figure of a record, for the program that runs a campaign and for the one that
+//! checks a record. Statistics, levels and comparison are pure, values in and values
+//! out; nothing here ever leaves out a repetition.
 
+pub mod derive;
+pub mod hash;
+pub mod level;
+pub mod record;
 pub mod statistics;

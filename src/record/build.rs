@@ -139,6 +139,7 @@ fn domain_part(report: &DomainReport) -> DomainPart {
         uncertainty_joules: microjoules(of_domain(report)),
         sensor_gain_percent: domain.gain_percent.filter(|percent| percent.is_finite()),
         share,
+        domain_joules: report.moved.map(Energy::joules),
     }
 }
 

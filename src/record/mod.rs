@@ -210,6 +210,9 @@ pub struct DomainPart {
     pub sensor_gain_percent: Option<f64>,
     /// The job's part of what the domain used while it ran, 0 to 1.
     pub share: Option<f64>,
+    /// Joules that the whole domain used while the job ran; null: not known.
+    #[serde(default)]
+    pub domain_joules: Option<f64>,
 }
 
 /// Power usage effectiveness and where it comes from.
