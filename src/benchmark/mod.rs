@@ -10,4 +10,5 @@ pub mod derive;
 pub mod hash;
 pub mod level;
 pub mod record;
+pub mod spec;
 pub mod statistics;
