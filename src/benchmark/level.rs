@@ -198,7 +198,8 @@ fn intensity(record: &BenchmarkRecord, _: &StatisticsPart) -> Found {
     worst.unwrap_or((Level::D, "unknown".to_owned()))
 }
 
-fn is_live(kind: &str) -> bool {
+/// Whether a fact of intensity is of its time, and neither a forecast nor a yearly mean.
+pub fn is_live(kind: &str) -> bool {
     matches!(kind, "actual" | "provisional" | "estimated")
 }
 

@@ -6,9 +6,14 @@
 //! checks a record. Statistics, levels and comparison are pure, values in and values
 //! out; nothing here ever leaves out a repetition.
 
+pub mod campaign;
 pub mod derive;
 pub mod hash;
 pub mod level;
+pub mod measured;
+pub mod protocol;
 pub mod record;
+pub mod rules;
 pub mod spec;
 pub mod statistics;
+pub mod summary;

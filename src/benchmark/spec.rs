@@ -33,7 +33,7 @@ pub struct Spec {
     pub unit: UnitPart,
     /// The regular expression that finds units in the work's output. Its group `count` is
     /// how many a match stands for, else it is one; for a unit of kind `quality` its group
-    /// `value` is the metric's value.
+    /// `value` is the metric's value, and without a pattern it is looked for by its name.
     pub pattern: Option<String>,
     /// What is run.
     pub work: Work,

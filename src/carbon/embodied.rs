@@ -93,6 +93,34 @@ impl EmbodiedSettings {
         self.rate(figure("gpu", model).or_else(|| figure("gpu", ""))?, self.gpu_kg)
     }
 
+    /// What making a server with these GPUs emitted; `None` where switched off.
+    pub fn made(&self, gpus: &[&str]) -> Option<Made> {
+        if self.off {
+            return None;
+        }
+        let mut made = Made { grams: 0.0, lifetime_seconds: 0.0, sources: Vec::new() };
+        let mut grams_per_second = 0.0;
+        let server = figure("server", "").map(|figure| ("server", figure, self.server_kg));
+        let gpus = gpus.iter().filter_map(|model| {
+            let name = model.strip_prefix("NVIDIA ").unwrap_or(model);
+            let figure = figure("gpu", name).or_else(|| figure("gpu", ""))?;
+            Some((*model, figure, self.gpu_kg))
+        });
+        for (what, figure, kg) in server.into_iter().chain(gpus) {
+            let grams = kg.unwrap_or(figure.kg) * 1e3;
+            let years = self.lifetime_years.unwrap_or(figure.lifetime_years);
+            made.grams += grams;
+            grams_per_second += grams / (years * SECONDS_PER_YEAR);
+            let source = if kg.is_some() { "config" } else { figure.source.as_str() };
+            let source = format!("{what}: {source}");
+            if !made.sources.contains(&source) {
+                made.sources.push(source);
+            }
+        }
+        made.lifetime_seconds = made.grams / grams_per_second;
+        made.lifetime_seconds.is_finite().then_some(made)
+    }
+
     fn rate(&self, figure: &Figure, kg: Option<f64>) -> Option<Rate> {
         let years = self.lifetime_years.unwrap_or(figure.lifetime_years);
         // 365 days a year: 6 years at 85 % are the 44,676 hours of Luccioni et al.
@@ -107,6 +135,20 @@ impl EmbodiedSettings {
         })
     }
 }
+
+/// The making of a whole machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Made {
+    /// Grams CO2e.
+    pub grams: f64,
+    /// Seconds over which they are spread: of all parts together, where those differ.
+    pub lifetime_seconds: f64,
+    /// Who says so, for each kind of hardware.
+    pub sources: Vec<String>,
+}
+
+/// 365 days a year, as [`EmbodiedSettings`] has it.
+const SECONDS_PER_YEAR: f64 = 365.0 * 86_400.0;
 
 fn figure(what: &str, model: &str) -> Option<&'static Figure> {
     FIGURES.iter().find(|figure| figure.what == what && figure.model.eq_ignore_ascii_case(model))
@@ -202,6 +244,19 @@ mod tests {
         assert_eq!(rate.source, "config");
         let off = EmbodiedSettings { off: true, ..own };
         assert_eq!(Embodied::of(&Held::default(), &off), None);
+    }
+
+    #[test]
+    fn a_machine_is_its_server_and_its_gpus() {
+        let settings = EmbodiedSettings::default();
+        let made = settings.made(&["NVIDIA L40S", "NVIDIA L40S"]).unwrap();
+        assert_eq!(made.grams, 2_800_000.0);
+        assert!((made.lifetime_seconds - 6.0 * 365.0 * 86_400.0).abs() < 1e-3);
+        assert_eq!(made.sources.len(), 2);
+        let own = EmbodiedSettings { gpu_kg: Some(100.0), ..EmbodiedSettings::default() };
+        assert_eq!(own.made(&["NVIDIA L40S"]).unwrap().grams, 2_600_000.0);
+        let off = EmbodiedSettings { off: true, ..own };
+        assert_eq!(off.made(&[]), None);
     }
 
     #[test]

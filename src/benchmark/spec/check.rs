@@ -66,7 +66,7 @@ fn unit(form: UnitForm) -> Result<(UnitPart, Option<String>), Wrong> {
     }
     let counted_by = form.counted_by;
     match (counted_by, &form.pattern) {
-        (CountedBy::Pattern, None) => {
+        (CountedBy::Pattern, None) if form.kind != UnitKind::Quality => {
             return Err(wrong(UNIT, "counted_by", "`pattern` needs a field `pattern`"));
         }
         (CountedBy::Mark | CountedBy::Exit, Some(_)) => {
