@@ -13,6 +13,7 @@ use super::errors::{read_error, unsupported};
 use super::library::{Session, driver_epoch};
 use super::power_state::PowerState;
 use super::raw::{Handle, instance_ids, power_sample_count, power_samples};
+use super::state::{self, GpuSetting, GpuState};
 use super::users::{GpuUser, add_utilization, of_gpu, of_instances};
 use super::{GpuIdentity, MigInstance};
 use crate::clock;
@@ -176,6 +177,22 @@ impl NvmlGpu {
         Ok(users)
     }
 
+    /// What it does now; nothing where it sleeps and is left asleep.
+    pub fn state(&self) -> GpuState {
+        if self.power_state.asleep() {
+            return GpuState::default();
+        }
+        state::state(&self.handle.device(self.session.nvml()))
+    }
+
+    /// What is set on it; nothing where it sleeps and is left asleep.
+    pub fn setting(&self) -> GpuSetting {
+        if self.power_state.asleep() {
+            return GpuSetting::default();
+        }
+        state::setting(&self.handle.device(self.session.nvml()))
+    }
+
     /// Looks the GPU up again by its UUID: after it was lost its handle is void.
     ///
     /// # Errors
@@ -260,7 +277,7 @@ fn identify(
     })
 }
 
-fn limit(milliwatts: Result<u32, NvmlError>) -> Option<Power> {
+pub(super) fn limit(milliwatts: Result<u32, NvmlError>) -> Option<Power> {
     let milliwatts = u64::from(milliwatts.ok()?);
     (milliwatts > 0 && milliwatts < NO_POWER).then(|| Power::from_milliwatts(milliwatts))
 }

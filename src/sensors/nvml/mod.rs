@@ -12,11 +12,13 @@ mod errors;
 mod library;
 mod power_state;
 mod raw;
+mod state;
 mod users;
 
 pub use device::NvmlGpu;
 pub use errors::{driver_gone, read_error};
 pub use library::{Library, OpenError};
+pub use state::{GpuSetting, GpuState};
 pub use users::{GpuUser, MigShare};
 
 use crate::units::Power;

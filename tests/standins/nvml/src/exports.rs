@@ -150,6 +150,8 @@ device_values! {
     nvmlDeviceGetPowerUsage: c_uint = power;
     nvmlDeviceGetEnforcedPowerLimit: c_uint = |call| Ok(call.gpu().power_limit_mw);
     nvmlDeviceGetPowerManagementLimit: c_uint = |call| Ok(call.gpu().power_limit_mw);
+    nvmlDeviceGetPowerManagementDefaultLimit: c_uint = |call| Ok(call.gpu().default_power_limit_mw);
+    nvmlDeviceGetCurrentClocksThrottleReasons: u64 = |call| Ok(call.gpu().throttle_reasons);
     nvmlDeviceGetPersistenceMode: c_uint = |call| Ok(call.gpu().persistence.into());
     nvmlDeviceGetIndex: c_uint = |call| Ok(call.index as c_uint);
     nvmlDeviceGetMinorNumber: c_uint = |call| Ok(call.index as c_uint);
@@ -339,7 +341,14 @@ pub extern "C" fn nvmlDeviceGetTemperature(
     _sensor: c_uint,
     to: *mut c_uint,
 ) -> u32 {
-    code(device_call("nvmlDeviceGetTemperature", device).and_then(|_| give(to, 40)))
+    let call = device_call("nvmlDeviceGetTemperature", device);
+    code(call.and_then(|call| give(to, call.gpu().celsius)))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn nvmlDeviceGetClockInfo(device: Handle, _kind: c_uint, to: *mut c_uint) -> u32 {
+    let call = device_call("nvmlDeviceGetClockInfo", device);
+    code(call.and_then(|call| give(to, call.gpu().clock_mhz)))
 }
 
 #[unsafe(no_mangle)]

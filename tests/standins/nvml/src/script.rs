@@ -65,6 +65,14 @@ pub struct Gpu {
     pub sensor: Sensor,
     /// The enforced limit.
     pub power_limit_mw: u32,
+    /// The limit from the factory.
+    pub default_power_limit_mw: u32,
+    /// Its temperature.
+    pub celsius: u32,
+    /// The clock of its SMs.
+    pub clock_mhz: u32,
+    /// `nvmlClocksEventReason…`, as bits.
+    pub throttle_reasons: u64,
     /// Persistence mode.
     pub persistence: bool,
     /// `None`: the GPU knows no MIG. Empty: MIG is off.
@@ -85,6 +93,10 @@ impl Default for Gpu {
             counter: Counter::default(),
             sensor: Sensor::default(),
             power_limit_mw: 700_000,
+            default_power_limit_mw: 700_000,
+            celsius: 40,
+            clock_mhz: 1_410,
+            throttle_reasons: 0,
             persistence: true,
             mig: None,
             processes: Vec::new(),
