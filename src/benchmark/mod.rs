@@ -11,3 +11,5 @@ pub mod hash;
 pub mod level;
 pub mod record;
 pub mod statistics;
+pub mod window;
+pub mod workload;
