@@ -17,3 +17,5 @@ pub mod rules;
 pub mod spec;
 pub mod statistics;
 pub mod summary;
+pub mod window;
+pub mod workload;

@@ -4,6 +4,7 @@
 //! Standard output is data, everything else goes to standard error. The only
 //! room that prints. Errors are one line: `aimeter: what, to what, what next`.
 
+pub mod bench;
 pub mod changes;
 pub mod cli;
 pub mod config;
@@ -105,6 +106,9 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         // Without the lock on standard output: a panic on any thread gives the terminal back.
         return top::run(&args, &resolve(file)?, &mut io::stdout());
     }
+    if let Command::Bench { action } = cli.command {
+        return bench::run(action);
+    }
     let out: &mut dyn Write = &mut io::stdout().lock();
     if let Command::Doctor { json } = cli.command {
         // A broken file is a finding, not an end.
@@ -143,6 +147,7 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         | Command::Doctor { .. }
         | Command::Mark(_)
         | Command::Top(_)
+        | Command::Bench { .. }
         | Command::Config { action: cli::ConfigAction::Check { .. } } => {}
         Command::Config { action: cli::ConfigAction::Show { json } } => {
             config::show(json, &options, out)?;
