@@ -7,7 +7,14 @@
 //! out; nothing here ever leaves out a repetition.
 
 pub mod derive;
+pub mod exceptions;
 pub mod hash;
 pub mod level;
+pub mod read;
 pub mod record;
 pub mod statistics;
+pub mod validate;
+
+#[cfg(test)]
+#[path = "../../tests/bench_record/mod.rs"]
+pub(crate) mod fixture;
