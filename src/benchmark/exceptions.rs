@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use super::level::least_window;
+use super::level::{is_live, least_window};
 use super::record::{
     BenchmarkRecord, ExceptionPart, RepetitionPart, Rule, StatePart, UnitKind, WarmUpPart,
 };
@@ -15,7 +15,7 @@ use super::record::{
 /// Seconds of the idle baseline and of the warm-up at least.
 const BASELINE_SECONDS: f64 = 60.0;
 /// Repetitions at least, for any level above D.
-const LEAST_REPETITIONS: u32 = 3;
+const LEAST_REPETITIONS: usize = 3;
 /// Others' share of the CPU time from which on a window is not exclusive.
 const OTHERS: f64 = 0.05;
 
@@ -63,10 +63,9 @@ fn of_campaign(record: &BenchmarkRecord) -> Vec<ExceptionPart> {
         }
         Some(_) => {}
     }
-    let least = record.protocol.repetitions.max(LEAST_REPETITIONS);
     let count = record.repetitions.len();
-    if u32::try_from(count).is_ok_and(|count| count < least) {
-        add(Rule::Repetitions, format!("{count} of {least}"));
+    if count < LEAST_REPETITIONS {
+        add(Rule::Repetitions, format!("{count} of {LEAST_REPETITIONS}"));
     }
     all
 }
@@ -83,7 +82,7 @@ fn of_repetition(record: &BenchmarkRecord, one: &RepetitionPart) -> Vec<(Rule, S
             all.push((rule, found));
         }
     };
-    let least = least_window(one).max(record.protocol.window_seconds);
+    let least = least_window(one);
     add(one.seconds < least, Rule::Window, format!("{} s of {least} s", one.seconds));
     add(!one.other_jobs.is_empty(), Rule::ExclusiveAccelerators, one.other_jobs.join(", "));
     if let Some(share) = one.other_cpu_share {
@@ -97,17 +96,13 @@ fn of_repetition(record: &BenchmarkRecord, one: &RepetitionPart) -> Vec<(Rule, S
     add(one.gaps_seconds > 0.0, Rule::Gaps, format!("{} s without readings", one.gaps_seconds));
     let live = match &one.intensity {
         None => Some("unknown".to_owned()),
+        Some(intensity) if intensity.parts.is_empty() => Some("without its facts".to_owned()),
         Some(intensity) => {
             intensity.parts.iter().find(|part| !is_live(&part.kind)).map(|part| part.kind.clone())
         }
     };
     add(live.is_some(), Rule::Intensity, live.unwrap_or_default());
     all
-}
-
-/// Whether a fact's kind is of the time itself, and no forecast or yearly mean.
-pub fn is_live(kind: &str) -> bool {
-    matches!(kind, "actual" | "provisional" | "estimated")
 }
 
 fn states(one: &RepetitionPart) -> [&StatePart; 2] {

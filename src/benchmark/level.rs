@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::exceptions::{self, is_live};
+use super::exceptions;
 use super::record::{
     BenchmarkDomain, BenchmarkRecord, Level, LevelPart, Origin, PueKind, RepetitionPart, Rule,
     StatisticsPart, UnmetPart, WindowIntensity,
@@ -177,8 +177,7 @@ fn gaps(record: &BenchmarkRecord, _: &StatisticsPart) -> Found {
 /// nobody states is taken for one of [`UNSTATED_PERIOD`].
 pub fn least_window(one: &RepetitionPart) -> f64 {
     let sensors = one.domains.iter().filter(|domain| method(domain) < Method::Estimate);
-    let periods =
-        sensors.map(|domain| domain.update_period_seconds.unwrap_or(UNSTATED_PERIOD));
+    let periods = sensors.map(|domain| domain.update_period_seconds.unwrap_or(UNSTATED_PERIOD));
     60_f64.max(periods.fold(0.0, f64::max) * PERIODS)
 }
 
@@ -269,6 +268,11 @@ fn of_facts(intensity: &WindowIntensity) -> Found {
         () if !intensity.settled => (Level::B, "not settled".to_owned()),
         () => (Level::A, String::new()),
     }
+}
+
+/// Whether a fact's kind is of the time itself, and no forecast or yearly mean.
+pub fn is_live(kind: &str) -> bool {
+    matches!(kind, "actual" | "provisional" | "estimated")
 }
 
 fn is_of_an_hour(part: &IntensityUse) -> bool {

@@ -5,6 +5,7 @@
 //! `config::keys`, where they are declared once for flag, environment and file.
 //! The others stand here. Parsing touches nothing of the system.
 
+mod bench;
 mod report;
 mod top;
 mod whatif;
@@ -23,6 +24,7 @@ use crate::jobs::timing::Policy;
 use crate::jobs::{JobId, JobState};
 
 pub use super::mark::MarkArgs;
+pub use bench::{BenchCommand, SignArgs, ValidateArgs};
 pub use report::{ReportArgs, ReportFormat};
 pub use top::TopArgs;
 pub use whatif::WhatifArgs;
@@ -61,6 +63,12 @@ pub enum Command {
     Show(ShowArgs),
     /// Report jobs for a paper, a model card or another tool
     Report(ReportArgs),
+    /// Benchmark the carbon intensity of a workload
+    Bench {
+        /// What to do.
+        #[command(subcommand)]
+        action: BenchCommand,
+    },
     /// Print the JSON Schema of a form that aimeter writes
     Schema {
         /// Which form
@@ -309,6 +317,8 @@ impl StateFilter {
 pub enum SchemaForm {
     /// A job's record.
     Record,
+    /// A benchmark's record.
+    Benchmark,
 }
 
 /// `aimeter show`.

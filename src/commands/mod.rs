@@ -4,6 +4,7 @@
 //! Standard output is data, everything else goes to standard error. The only
 //! room that prints. Errors are one line: `aimeter: what, to what, what next`.
 
+pub mod bench;
 pub mod changes;
 pub mod cli;
 pub mod config;
@@ -37,6 +38,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
 
+use crate::benchmark::record::BenchmarkRecord;
 use crate::carbon::Known;
 use crate::clock;
 use crate::config::{FileChoice, Options, Sources};
@@ -105,6 +107,9 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         // Without the lock on standard output: a panic on any thread gives the terminal back.
         return top::run(&args, &resolve(file)?, &mut io::stdout());
     }
+    if let Command::Bench { action } = cli.command {
+        return bench::run(action);
+    }
     let out: &mut dyn Write = &mut io::stdout().lock();
     if let Command::Doctor { json } = cli.command {
         // A broken file is a finding, not an end.
@@ -130,8 +135,12 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         mark::run(args, &options);
         return Ok(Code::Success.into());
     }
-    if let Command::Schema { form: cli::SchemaForm::Record } = cli.command {
-        out.write_all(schema::text().as_bytes()).map_err(Failure::of_output)?;
+    if let Command::Schema { form } = cli.command {
+        let text = match form {
+            cli::SchemaForm::Record => schema::text(),
+            cli::SchemaForm::Benchmark => schema::text_of::<BenchmarkRecord>(),
+        };
+        out.write_all(text.as_bytes()).map_err(Failure::of_output)?;
         out.flush().map_err(Failure::of_output)?;
         return Ok(Code::Success.into());
     }
@@ -143,6 +152,7 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         | Command::Doctor { .. }
         | Command::Mark(_)
         | Command::Top(_)
+        | Command::Bench { .. }
         | Command::Config { action: cli::ConfigAction::Check { .. } } => {}
         Command::Config { action: cli::ConfigAction::Show { json } } => {
             config::show(json, &options, out)?;

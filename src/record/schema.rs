@@ -5,9 +5,9 @@
 //! They are of what aimeter writes: every field is there, and a field of a later minor
 //! version is allowed. Units and meanings are the descriptions.
 
-use schemars::{JsonSchema, Schema};
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
 use super::Record;

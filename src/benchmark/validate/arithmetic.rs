@@ -90,9 +90,8 @@ fn level(said: &LevelPart, follows: &LevelPart, findings: &mut Findings) {
         let at = "/derived/level/level";
         let way = if said.level < follows.level { "too high" } else { "too low" };
         let deciding = follows.unmet.iter().filter(|unmet| unmet.allows == follows.level);
-        let why: Vec<String> = deciding
-            .map(|unmet| format!("{}: {}", unmet.condition, unmet.found))
-            .collect();
+        let why: Vec<String> =
+            deciding.map(|unmet| format!("{}: {}", unmet.condition, unmet.found)).collect();
         let why = if why.is_empty() { "every condition holds".into() } else { why.join("; ") };
         let found = format!("claimed {way}: {:?} follows ({why})", follows.level);
         findings.add(Check::Level, at, format!("{:?}", said.level), found);

@@ -23,7 +23,8 @@ pub(super) fn check(record: &BenchmarkRecord, findings: &mut Findings) {
         not_negative("/warm_up/units", warm_up.units, findings);
     }
     if let Some(statement) = &record.pue {
-        let [low, high] = [pue::PLAUSIBLE.start(), pue::PLAUSIBLE.end()].map(|one| f64::from(*one) / 1e3);
+        let [low, high] =
+            [pue::PLAUSIBLE.start(), pue::PLAUSIBLE.end()].map(|one| f64::from(*one) / 1e3);
         let found = format!("a PUE is from {low} to {high}");
         let is = (low..=high).contains(&statement.value);
         findings.expect(is, Check::Plausible, "/pue/value", statement.value, &found);
@@ -105,21 +106,19 @@ fn stopped(record: &BenchmarkRecord, findings: &mut Findings) {
             usize::try_from(protocol.repetitions).is_ok_and(|least| count >= least),
             format!("{count} of {} were run", protocol.repetitions),
         ),
+        // Repeating narrows the repetition's own half-width alone.
         StoppedBy::Confidence => {
-            let percent = statistics.combined_half_width / statistics.mean * 100.0;
-            let wanted = protocol.confidence_percent;
+            let half_width = statistics.repetition_half_width.unwrap_or(f64::INFINITY);
+            let percent = half_width / statistics.mean * 100.0;
             (
-                wanted.is_some_and(|wanted| percent <= wanted),
-                format!("the half-width is {percent:.2} %"),
+                protocol.confidence_percent.is_some_and(|wanted| percent <= wanted),
+                format!("the repetitions' half-width is {percent:.2} %"),
             )
         }
-        StoppedBy::Energy => (
-            protocol.max_joules.is_some(),
-            "no budget of energy was set".to_owned(),
-        ),
-        StoppedBy::Time => {
-            (protocol.max_seconds.is_some(), "no budget of time was set".to_owned())
+        StoppedBy::Energy => {
+            (protocol.max_joules.is_some(), "no budget of energy was set".to_owned())
         }
+        StoppedBy::Time => (protocol.max_seconds.is_some(), "no budget of time was set".to_owned()),
         StoppedBy::Interrupt => (true, String::new()),
     };
     let said = serde_json::to_value(protocol.stopped_by).unwrap_or_default();

@@ -87,12 +87,7 @@ fn fact(intensity: &WindowIntensity, part: &IntensityUse) -> Option<IntensityFac
 }
 
 /// No second of the window is without a fact, and no fact ends before it begins.
-fn cover(
-    at: &str,
-    one: &RepetitionPart,
-    intensity: &WindowIntensity,
-    findings: &mut Findings,
-) {
+fn cover(at: &str, one: &RepetitionPart, intensity: &WindowIntensity, findings: &mut Findings) {
     let time = |text: &str| text.parse::<Timestamp>().ok();
     let Some((started, ended)) = time(&one.started_at).zip(time(&one.ended_at)) else { return };
     let mut parts: Vec<(Timestamp, Timestamp)> = Vec::new();

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `aimeter bench`: the benchmark of carbon intensity, one file a subcommand.
+
+mod sign;
+mod signature;
+mod validate;
+
+use std::process::ExitCode;
+
+use super::cli::BenchCommand;
+use super::exit::Failure;
+
+/// Does what was asked.
+///
+/// # Errors
+/// As the subcommand says.
+pub fn run(command: BenchCommand) -> Result<ExitCode, Failure> {
+    match command {
+        BenchCommand::Validate(args) => validate::run(&args),
+        BenchCommand::Sign(args) => sign::run(&args),
+    }
+}
