@@ -41,7 +41,7 @@ const CONDITIONS: [(&str, Condition); 15] = [
     ("repetitions", repetitions),
     ("combined half-width of E / R", half_width),
     ("drift", drift),
-    ("exclusive use, no throttling", kept),
+    ("exclusive use, no throttling, one power limit", kept),
     ("intensity", intensity),
     ("PUE", pue),
     ("embodied", embodied),

@@ -106,6 +106,35 @@ pub fn again(mut record: BenchmarkRecord) -> BenchmarkRecord {
     hash::sealed(record).expect("figures that JSON has")
 }
 
+/// A smaller record that is valid too, for tests that go through all of it: two windows,
+/// the second over the hour, and one accelerator.
+pub fn small() -> BenchmarkRecord {
+    let mut record = record();
+    let keeps = |id: &str| !id.starts_with("nvml:") || id.ends_with(&uuid(0));
+    record.repetitions = record.repetitions.drain(1..3).collect();
+    for (index, one) in record.repetitions.iter_mut().enumerate() {
+        one.number = u32::try_from(index + 1).expect("a small number");
+        one.domains.retain(|domain| keeps(&domain.id));
+        one.before.accelerators.truncate(1);
+        one.after.accelerators.truncate(1);
+        let summed = one.domains.iter().filter(|domain| domain.summed);
+        one.joules = summed.map(|domain| domain.joules).sum();
+    }
+    record.machine.host.gpus.truncate(1);
+    record.machine.accelerators.truncate(1);
+    if let Some(idle) = &mut record.idle {
+        idle.domains.retain(|id, _| keeps(id));
+        idle.watts = idle.domains.iter().filter(|one| *one.0 != "rapl:psys").map(|one| one.1).sum();
+    }
+    record.protocol.stopped_by = StoppedBy::Interrupt;
+    record.exceptions.push(ExceptionPart {
+        rule: Rule::Repetitions,
+        repetition: None,
+        found: "2 of 3".into(),
+    });
+    again(record)
+}
+
 /// The text of its file.
 pub fn text(record: &BenchmarkRecord) -> String {
     let text = serde_json::to_string_pretty(record).expect("a record can be written");

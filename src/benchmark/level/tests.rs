@@ -219,7 +219,7 @@ fn drift() {
 
 #[test]
 fn exclusive_use_counts_whether_it_was_told_or_not() {
-    const ROW: &str = "exclusive use, no throttling";
+    const ROW: &str = "exclusive use, no throttling, one power limit";
     let throttled = |reason: &'static str| {
         move |record: &mut BenchmarkRecord| {
             record.repetitions[4].after.accelerators[7].throttle_reasons.push(reason.into());
