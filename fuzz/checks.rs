@@ -7,6 +7,8 @@
 
 use std::path::Path;
 
+use aimeter::benchmark::validate::validate;
+use aimeter::benchmark::{hash, read as benchmark};
 use aimeter::config::{ConfigError, FileChoice, Options, Sources, file, keys};
 use aimeter::export::prometheus::negotiation::{Format, takes_gzip};
 use aimeter::grid::feeds::{Ask, Feed, MOST_GRAMS, PROVIDERS, Want, facts};
@@ -23,7 +25,7 @@ use aimeter::server::web::{WebError, file as web};
 pub type Check = fn(&[u8]);
 
 /// Every check by its name, which is also its target's and its seeds' folder's.
-pub const ALL: [(&str, Check); 13] = [
+pub const ALL: [(&str, Check); 14] = [
     ("control_request", control_request),
     ("config_file", config_file),
     ("config_values", config_values),
@@ -32,6 +34,7 @@ pub const ALL: [(&str, Check); 13] = [
     ("integers", integers),
     ("zones", zones),
     ("record_json", record_json),
+    ("benchmark_record", benchmark_record),
     ("job_id", job_id),
     ("feed_answer", feed_answer),
     ("pue_reading", pue_reading),
@@ -189,6 +192,20 @@ pub fn record_json(data: &[u8]) {
     let Ok(read) = record::read(text) else { return };
     let written = serde_json::to_string(&read).expect("a record can be written");
     assert_eq!(record::read(&written).expect("and read again"), read);
+}
+
+/// A benchmark record of anybody's: what is found does not depend on how it is written,
+/// and an error is in one line.
+pub fn benchmark_record(data: &[u8]) {
+    let read = match benchmark::read(data) {
+        Ok(read) => read,
+        Err(error) => return assert!(!error.to_string().contains('\n'), "{error}"),
+    };
+    let found = validate(&read);
+    let written = serde_json::to_vec(&read.value).expect("a record can be written");
+    let again = benchmark::read(&written).expect("and read again");
+    assert_eq!(hash::of(again.value.clone()).ok(), hash::of(read.value).ok());
+    assert_eq!(validate(&again), found);
 }
 
 /// `AIMETER_JOB_ID`: what is accepted can stand in a path and in a label.

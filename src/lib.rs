@@ -5,6 +5,10 @@
 //! the right (below) is imported by anything on the left (above); see
 //! `docs/architecture.md`.
 
+// A test's own module names the crate as other crates do.
+#[cfg(test)]
+extern crate self as aimeter;
+
 pub mod clock;
 pub mod units;
 

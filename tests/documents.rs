@@ -2,6 +2,8 @@
 //! The documents that are written from the code, compared with it.
 //! `AIMETER_UPDATE=1` writes them anew.
 
+mod bench_record;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -57,6 +59,22 @@ fn the_command_line_reference_is_the_programs() {
 #[test]
 fn the_schema_of_the_record_is_the_programs() {
     check("docs/schema/aimeter-record-1.json", |_| aimeter::record::schema::text());
+}
+
+#[test]
+fn the_schema_of_the_benchmark_record_is_the_programs() {
+    type Form = aimeter::benchmark::record::BenchmarkRecord;
+    let text = aimeter::record::schema::text_of::<Form>;
+    check("docs/schema/aimeter-benchmark-1.json", |_| text());
+}
+
+#[test]
+fn the_example_of_a_benchmark_record_is_made_of_round_figures() {
+    let text = bench_record::text(&bench_record::record());
+    check("docs/benchmark-example.json", |_| text.clone());
+    // What the fuzzer starts from is as short as can be.
+    let short = serde_json::to_string(&bench_record::small()).unwrap();
+    check("fuzz/seeds/benchmark_record/example", |_| short.clone());
 }
 
 #[test]

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `aimeter schema`: a validator of somebody else's accepts the published example and
+//! `aimeter schema`: a validator of somebody else's accepts the published examples and
 //! a record of the real binary by it, and refuses what is no record.
 
+mod bench_record;
 #[path = "common/python.rs"]
 mod python;
 #[path = "common/rig.rs"]
@@ -22,9 +23,10 @@ fn machine() -> Rig {
     Rig::new(tree, vec![Gpu::numbered(0, nvml_standin::Trace::Constant { mw: 200_000 })])
 }
 
-/// What `aimeter schema` prints.
-fn schema() -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_aimeter")).arg("schema").output().unwrap();
+/// What `aimeter schema FORM` prints.
+fn schema(form: &str) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aimeter"));
+    let output = command.args(["schema", form]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -32,6 +34,10 @@ fn schema() -> Value {
 /// The complaints of Python's `jsonschema` about a record, one a line; it also checks
 /// the schema by its draft's own.
 fn complaints(record: &Value) -> String {
+    complaints_by("record", record)
+}
+
+fn complaints_by(form: &str, record: &Value) -> String {
     const PROGRAM: &str = "\
 import json, sys
 from jsonschema import Draft202012Validator as Validator
@@ -41,7 +47,7 @@ for error in Validator(schema).iter_errors(record):
     print(error.json_path, error.message)
 ";
     let python = python::with_package("jsonschema", ">=4.20,<5", "jsonschema");
-    let input = json!([schema(), record]).to_string();
+    let input = json!([schema(form), record]).to_string();
     let (ok, said) = python::fed(Command::new(python).args(["-c", PROGRAM]), &input);
     assert!(ok, "{said}");
     said
@@ -77,4 +83,25 @@ fn what_is_no_record_is_refused_at_its_place() {
     assert!(refused("/job/exit_code", json!(256)).starts_with("$.job.exit_code "));
     assert!(refused("/energy/domains/0/joules", json!("1")).contains("domains[0].joules "));
     assert!(refused("/quality", json!({"coverage": [], "notes": []})).contains("gaps_seconds"));
+}
+
+#[test]
+fn a_benchmark_record_is_one_and_what_is_none_is_refused_at_its_place() {
+    let record = serde_json::to_value(bench_record::record()).unwrap();
+    let complaints = |change: &dyn Fn(&mut Value)| {
+        let mut record = record.clone();
+        change(&mut record);
+        complaints_by("benchmark", &record)
+    };
+    assert_eq!(complaints(&|_| ()), "");
+    assert_eq!(complaints(&|record| record["schema"] = json!("aimeter-benchmark/1.3")), "");
+    assert_eq!(complaints(&|record| record["pue"] = Value::Null), "");
+    let refused = |at: &str, value: Value| {
+        complaints(&|record| *record.pointer_mut(at).unwrap() = value.clone())
+    };
+    assert!(refused("/schema", json!("aimeter-benchmark/2")).starts_with("$.schema "));
+    assert!(refused("/hash", json!("sha256:0")).starts_with("$.hash "));
+    assert!(refused("/derived/level/level", json!("S")).starts_with("$.derived.level.level "));
+    assert!(refused("/repetitions/1/units", json!("1")).starts_with("$.repetitions[1].units "));
+    assert!(refused("/idle", json!({})).starts_with("$.idle "));
 }

@@ -15,6 +15,9 @@ use super::statistics::{Repetition, Summary, Unusable, drift, outlier, summary};
 
 const JOULES_PER_KWH: f64 = 3.6e6;
 
+/// The model error of an estimate that states none.
+const UNSTATED_MODEL_PERCENT: f64 = 100.0;
+
 /// What follows from the measured parts of a record; its own `derived` is not looked at.
 ///
 /// # Errors
@@ -79,13 +82,17 @@ fn uncertainty(one: &RepetitionPart) -> f64 {
 }
 
 /// ± percent at 95 % that is common to all windows: by energy, linear over the domains
-/// of one device and over all estimates, in quadrature otherwise (`docs/accuracy.md`).
+/// of one device and over all estimates, in quadrature otherwise. As in a job's record it
+/// is of the energy whose domains state one, so that a small known part does not make the
+/// whole look good (`docs/accuracy.md`); an estimate that states none is taken for as
+/// wrong as it is large.
 fn common_percent(repetitions: &[RepetitionPart]) -> f64 {
     let mut devices: BTreeMap<&str, f64> = BTreeMap::new();
     let mut joules = 0.0;
     for domain in repetitions.iter().flat_map(summed) {
+        let unstated = (domain.method == "estimate").then_some(UNSTATED_MODEL_PERCENT);
+        let Some(percent) = domain.common_percent.or(unstated) else { continue };
         joules += domain.joules;
-        let percent = domain.common_percent.unwrap_or(0.0);
         *devices.entry(device(domain)).or_default() += domain.joules * percent;
     }
     let all = devices.into_values().fold(0.0, |sum: f64, one| sum.hypot(one));
@@ -133,3 +140,6 @@ fn embodied_per_unit(record: &BenchmarkRecord) -> Option<f64> {
     let part = embodied.te_grams * seconds / embodied.el_seconds * embodied.rr / embodied.tor;
     Some(part / units).filter(|grams| grams.is_finite())
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,3 +30,27 @@ pub fn sealed(mut record: BenchmarkRecord) -> Result<BenchmarkRecord, serde_json
     record.hash = of(serde_json::to_value(&record)?)?;
     Ok(record)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By hand: `printf '%s' '{"a":"é","b":[1,1e-7,0.1]}' | sha256sum`.
+    const DIGEST: &str = "sha256:8e2e2774b02b57542eb8ab1bc218ffa0a637242178fa980f0a7554441869a978";
+
+    #[test]
+    fn the_hash_is_of_the_canonical_text_without_itself() {
+        let texts = [
+            r#"{"b": [1.0, 1E-7, 0.1], "a": "\u00e9", "hash": "sha256:0"}"#,
+            r#"{"hash":7,"a":"é","b":[1,0.0000001,1e-1]}"#,
+            r#"{"a":"é","b":[1,1e-7,0.10]}"#,
+        ];
+        for text in texts {
+            assert_eq!(of(serde_json::from_str(text).unwrap()).unwrap(), DIGEST, "{text}");
+        }
+        let inside = serde_json::json!({"a": "é", "b": [1, 1e-7, 0.1], "c": {"hash": 1}});
+        assert_ne!(of(inside.clone()).unwrap(), DIGEST);
+        let other = serde_json::json!({"a": "é", "b": [1, 1e-7, 0.1], "c": {"hash": 2}});
+        assert_ne!(of(inside).unwrap(), of(other).unwrap());
+    }
+}

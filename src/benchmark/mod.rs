@@ -8,14 +8,17 @@
 
 pub mod campaign;
 pub mod derive;
+pub mod exceptions;
 pub mod hash;
 pub mod level;
 pub mod measured;
 pub mod protocol;
+pub mod read;
 pub mod record;
 pub mod rules;
 pub mod spec;
 pub mod statistics;
 pub mod summary;
+pub mod validate;
 pub mod window;
 pub mod workload;

@@ -11,10 +11,17 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::record::{HostPart, IntensityUse};
+use crate::record::{Form, HostPart, IntensityUse, Version};
 
 /// The name and version of the form.
 pub const SCHEMA: &str = "aimeter-benchmark/1";
+
+/// The form, for reading it by version.
+pub const BENCHMARK: Form = Form {
+    name: "aimeter-benchmark",
+    current: Version { major: 1, minor: 0 },
+    what: "benchmark record",
+};
 
 /// A campaign's record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -2,6 +2,9 @@
 //! `aimeter bench`: the benchmark of carbon intensity, one file a subcommand.
 
 mod marker;
+mod sign;
+mod signature;
+mod validate;
 mod window;
 mod workload;
 
@@ -18,5 +21,7 @@ pub fn run(command: BenchCommand) -> Result<ExitCode, Failure> {
     match command {
         BenchCommand::Window(args) => window::run(args),
         BenchCommand::Workload(args) => workload::run(&args),
+        BenchCommand::Validate(args) => validate::run(&args),
+        BenchCommand::Sign(args) => sign::run(&args),
     }
 }

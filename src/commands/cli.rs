@@ -24,7 +24,7 @@ use crate::jobs::timing::Policy;
 use crate::jobs::{JobId, JobState};
 
 pub use super::mark::MarkArgs;
-pub use bench::{BenchCommand, WindowArgs, WorkloadArgs};
+pub use bench::{BenchCommand, SignArgs, ValidateArgs, WindowArgs, WorkloadArgs};
 pub use report::{ReportArgs, ReportFormat};
 pub use top::TopArgs;
 pub use whatif::WhatifArgs;
@@ -317,6 +317,8 @@ impl StateFilter {
 pub enum SchemaForm {
     /// A job's record.
     Record,
+    /// A benchmark's record.
+    Benchmark,
 }
 
 /// `aimeter show`.

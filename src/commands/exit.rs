@@ -25,6 +25,10 @@ pub enum Code {
     UnknownJob,
     /// `doctor`: a warning is the worst that was found.
     Warned,
+    /// `bench validate`, `bench sign`: a record is not valid.
+    NotValid,
+    /// `bench validate`, `bench sign`: a file is no record that can be read.
+    Unreadable,
     /// `run`: the command cannot be executed.
     NotExecutable,
     /// `run`: the command was not found.
@@ -33,7 +37,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in order.
-    pub const ALL: [Code; 9] = [
+    pub const ALL: [Code; 11] = [
         Code::Success,
         Code::Failed,
         Code::Usage,
@@ -41,6 +45,8 @@ impl Code {
         Code::NotPermitted,
         Code::UnknownJob,
         Code::Warned,
+        Code::NotValid,
+        Code::Unreadable,
         Code::NotExecutable,
         Code::NotFound,
     ];
@@ -55,6 +61,8 @@ impl Code {
             Code::NotPermitted => 4,
             Code::UnknownJob => 5,
             Code::Warned => 6,
+            Code::NotValid => 7,
+            Code::Unreadable => 8,
             Code::NotExecutable => 126,
             Code::NotFound => 127,
         }
@@ -72,6 +80,10 @@ impl Code {
             }
             Code::UnknownJob => "no job of that id",
             Code::Warned => "`doctor`: nothing is broken, something could be better",
+            Code::NotValid => "`bench validate`, `bench sign`: a record is not valid",
+            Code::Unreadable => {
+                "`bench validate`, `bench sign`: a file is no benchmark record that can be read"
+            }
             Code::NotExecutable => "`run`: the command cannot be executed",
             Code::NotFound => "`run`: the command was not found",
         }

@@ -38,6 +38,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
 
+use crate::benchmark::record::BenchmarkRecord;
 use crate::carbon::Known;
 use crate::clock;
 use crate::config::{FileChoice, Options, Sources};
@@ -134,8 +135,12 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         mark::run(args, &options);
         return Ok(Code::Success.into());
     }
-    if let Command::Schema { form: cli::SchemaForm::Record } = cli.command {
-        out.write_all(schema::text().as_bytes()).map_err(Failure::of_output)?;
+    if let Command::Schema { form } = cli.command {
+        let text = match form {
+            cli::SchemaForm::Record => schema::text(),
+            cli::SchemaForm::Benchmark => schema::text_of::<BenchmarkRecord>(),
+        };
+        out.write_all(text.as_bytes()).map_err(Failure::of_output)?;
         out.flush().map_err(Failure::of_output)?;
         return Ok(Code::Success.into());
     }

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use account::account;
 pub use build::build;
-pub use version::{ReadRecordError, SCHEMA, Version, VersionError, read};
+pub use version::{Form, RECORD, ReadRecordError, SCHEMA, Version, VersionError, read};
 
 /// A finished job's energy and emissions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
