@@ -9,16 +9,17 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::derive::{derive, summed_up};
+use super::exceptions;
 use super::measured::idle_of;
-use super::protocol::{self, Done};
+use super::protocol::{self, Done, SETTLE_SECONDS};
 use super::record::{
     BenchmarkRecord, CampaignPart, Derived, ExceptionPart, IdlePart, Level, LevelPart, MachinePart,
     Origin, PueKind, PueStatement, RepetitionPart, Rule, SCHEMA, SciEmbodied, ScorePart,
     StatisticsPart, StoppedBy, WarmUpPart, WorkloadPart,
 };
-use super::rules;
 use super::spec::{Spec, WorkRun};
 use super::statistics::Unusable;
+use super::workload::Kind;
 use crate::record::PuePart;
 
 /// A campaign as it was begun.
@@ -82,16 +83,15 @@ impl Progress {
         }
     }
 
-    /// The half-width by the scatter of the repetitions, in percent of their mean.
+    /// The combined half-width, in percent of the mean.
     fn half_width_percent(&self) -> Option<f64> {
-        let summary = summed_up(&blank(self.parts())).ok()?;
-        summary.repetition.map(|half_width| half_width / summary.mean * 100.0)
+        self.value().map(|(mean, half_width)| half_width / mean * 100.0)
     }
 
-    /// Mean joules per unit so far, with the half-width of the repetitions.
-    pub fn value(&self) -> Option<(f64, Option<f64>)> {
+    /// Mean joules per unit so far, with their combined half-width.
+    pub fn value(&self) -> Option<(f64, f64)> {
         let summary = summed_up(&blank(self.parts())).ok()?;
-        Some((summary.mean, summary.repetition))
+        Some((summary.mean, summary.combined.half_width))
     }
 
     fn parts(&self) -> Vec<RepetitionPart> {
@@ -104,8 +104,6 @@ impl Progress {
 pub struct Closing {
     /// What ended it.
     pub stopped_by: StoppedBy,
-    /// RFC 3339, UTC.
-    pub ended_at: String,
     /// Embodied carbon, where the spec says nothing of it.
     pub embodied: Option<SciEmbodied>,
 }
@@ -128,7 +126,7 @@ pub fn record(
             description: spec.description.clone(),
             contact: spec.contact.clone(),
             started_at: campaign.started_at.clone(),
-            ended_at: closing.ended_at.clone(),
+            ended_at: parts.last().map(|one| one.ended_at.clone()).unwrap_or_default(),
             aimeter_version: env!("CARGO_PKG_VERSION").to_owned(),
             origin: Origin::Measured,
             source: None,
@@ -154,12 +152,17 @@ fn exceptions(
     record: &BenchmarkRecord,
     repetitions: &[Measured],
 ) -> Vec<ExceptionPart> {
-    let mut all = rules::broken(record);
-    let settle = rules::short_settle(spec.protocol.settle.as_secs_f64());
+    let mut all = exceptions::broken(record);
+    let settle = short_settle(spec.protocol.settle.as_secs_f64());
     all.extend(settle.map(|found| ExceptionPart { rule: Rule::Settling, repetition: None, found }));
     all.extend(repetitions.iter().flat_map(|one| one.exceptions.iter().cloned()));
     all.sort_by_key(|one| (one.rule, one.repetition));
     all
+}
+
+/// What is wrong with the settle time where it is set to less than the protocol's.
+fn short_settle(seconds: f64) -> Option<String> {
+    (seconds < SETTLE_SECONDS).then(|| format!("set to {seconds} s of {SETTLE_SECONDS} s"))
 }
 
 /// `sha256:` and 64 hexadecimal digits.
@@ -172,7 +175,7 @@ fn workload(spec: &Spec, spec_hash: &str) -> WorkloadPart {
     let (builtin, command) = match &spec.work.run {
         WorkRun::Builtin(name) => {
             let line = ["aimeter", "bench", "workload", name];
-            (Some(name.clone()), line.map(str::to_owned).to_vec())
+            (Some(builtin(name)), line.map(str::to_owned).to_vec())
         }
         WorkRun::Command(command) => (None, command.clone()),
     };
@@ -183,6 +186,12 @@ fn workload(spec: &Spec, spec_hash: &str) -> WorkloadPart {
         spec_hash: Some(spec_hash.to_owned()),
         disclosures: spec.disclosures.clone(),
     }
+}
+
+/// A built-in workload with the version of its work.
+fn builtin(word: &str) -> String {
+    let kind = Kind::ALL.into_iter().find(|kind| kind.word() == word);
+    kind.map_or(word, |kind| kind.name()).to_owned()
 }
 
 /// The PUE of the jobs' records: its mean by energy, known as well as its source is.

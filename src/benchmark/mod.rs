@@ -15,7 +15,6 @@ pub mod measured;
 pub mod protocol;
 pub mod read;
 pub mod record;
-pub mod rules;
 pub mod spec;
 pub mod statistics;
 pub mod summary;

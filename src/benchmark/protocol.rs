@@ -6,25 +6,19 @@ use super::spec::{Protocol, Spec, Stop};
 
 /// The specification that is followed.
 pub const SPECIFICATION: &str = "aimeter-benchmark/1";
-/// Seconds of idling before the work.
-pub const IDLE_SECONDS: f64 = 60.0;
-/// Seconds of warm-up.
-pub const WARM_UP_SECONDS: f64 = 60.0;
 /// Seconds that the machine has between two repetitions to calm down.
 pub const SETTLE_SECONDS: f64 = 60.0;
 /// How near its power is then to the idle power, as a part of that.
 pub const SETTLED_WITHIN: f64 = 0.1;
 /// Fewer repetitions have no useful interval.
 pub const LEAST_REPETITIONS: u32 = 3;
-/// The share of the node's CPU time from which on others disturb.
-pub const MOST_OTHER_CPU: f64 = 0.05;
 
 /// What a campaign has so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Done {
     /// Repetitions that are complete.
     pub repetitions: u32,
-    /// The half-width by their scatter, in percent of their mean; null with fewer than 2.
+    /// Their combined half-width, in percent of their mean.
     pub half_width_percent: Option<f64>,
     /// Joules of warm-up and windows.
     pub joules: f64,

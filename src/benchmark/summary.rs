@@ -4,7 +4,8 @@
 
 use std::fmt::Write as _;
 
-use super::record::{BenchmarkRecord, ExceptionPart, Rule, ScorePart, StatisticsPart, StoppedBy};
+use super::exceptions::word;
+use super::record::{BenchmarkRecord, ExceptionPart, ScorePart, StatisticsPart, StoppedBy};
 use crate::record::text::{self, duration, emissions, energy, number, percent};
 
 /// The text, with a line break at its end.
@@ -44,25 +45,7 @@ pub fn summary(record: &BenchmarkRecord) -> String {
 pub fn said(exception: &ExceptionPart) -> String {
     let place =
         exception.repetition.map_or(String::new(), |number| format!(", repetition {number}"));
-    format!("{}{place}: {}", rule(exception.rule), text::line(&exception.found))
-}
-
-/// A rule's name, as in the record.
-pub fn rule(rule: Rule) -> &'static str {
-    match rule {
-        Rule::Idle => "idle",
-        Rule::WarmUp => "warm-up",
-        Rule::Window => "window",
-        Rule::Repetitions => "repetitions",
-        Rule::Settling => "settling",
-        Rule::ExclusiveAccelerators => "exclusive-accelerators",
-        Rule::ExclusiveCpu => "exclusive-cpu",
-        Rule::Throttling => "throttling",
-        Rule::PowerLimit => "power-limit",
-        Rule::Gaps => "gaps",
-        Rule::Intensity => "intensity",
-        Rule::Units => "units",
-    }
+    format!("{}{place}: {}", word(exception.rule), text::line(&exception.found))
 }
 
 fn repetitions(record: &BenchmarkRecord) -> String {

@@ -24,7 +24,9 @@ use crate::jobs::timing::Policy;
 use crate::jobs::{JobId, JobState};
 
 pub use super::mark::MarkArgs;
-pub use bench::{BenchCommand, SignArgs, ValidateArgs, WindowArgs, WorkloadArgs};
+pub use bench::{
+    BenchCommand, BenchInitArgs, BenchRunArgs, SignArgs, ValidateArgs, WindowArgs, WorkloadArgs,
+};
 pub use report::{ReportArgs, ReportFormat};
 pub use top::TopArgs;
 pub use whatif::WhatifArgs;
@@ -370,6 +372,10 @@ pub fn command() -> clap::Command {
         command = command
             .mut_subcommand(name.clone(), |sub| sub.args(keys.map(|key| flag(key).global(global))));
     }
+    // A campaign's jobs get what is said here.
+    let run = KEYS.iter().filter(|key| key.commands.contains(&"run")).map(flag);
+    command = command
+        .mut_subcommand("bench", |sub| sub.mut_subcommand("run", |command| command.args(run)));
     // What the daemon would take, were it started so.
     let daemon = KEYS.iter().filter(|key| key.commands.contains(&"daemon")).map(flag);
     command.mut_subcommand("config", |sub| sub.mut_subcommand("show", |show| show.args(daemon)))
@@ -421,6 +427,22 @@ pub fn setting_flags(matches: &ArgMatches) -> Vec<(usize, Vec<String>)> {
             (place, values.cloned().collect())
         })
         .collect()
+}
+
+/// The same settings as the variables that pass them on to a process in another folder.
+pub fn setting_variables(flags: &[(usize, Vec<String>)]) -> Vec<(String, String)> {
+    let variable = |(place, values): &(usize, Vec<String>)| {
+        let key = &KEYS[*place];
+        let is_path = matches!(
+            (key.section, key.name),
+            ("daemon", "socket") | ("sensors", "sysfs" | "procfs" | "nvml_library")
+        );
+        let value = values.join(",");
+        let path = std::path::absolute(&value).ok().filter(|_| is_path);
+        let value = path.and_then(|path| path.into_os_string().into_string().ok()).unwrap_or(value);
+        (key.environment.to_owned(), value)
+    };
+    flags.iter().map(variable).collect()
 }
 
 /// The job's labels: the flags as they are, the variable split at its commas.

@@ -108,7 +108,14 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         return top::run(&args, &resolve(file)?, &mut io::stdout());
     }
     if let Command::Bench { action } = cli.command {
-        return bench::run(action);
+        return bench::run(action, || {
+            let mut passed = cli::setting_variables(&flags);
+            if let FileChoice::Named(path) = &file {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                passed.push(("AIMETER_CONFIG".to_owned(), path.to_string_lossy().into_owned()));
+            }
+            Ok((resolve(file)?, passed))
+        });
     }
     let out: &mut dyn Write = &mut io::stdout().lock();
     if let Command::Doctor { json } = cli.command {

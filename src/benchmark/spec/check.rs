@@ -10,6 +10,8 @@ use super::form::{
 };
 use super::{Gpus, Protocol, Spec, Stop, Work, WorkRun};
 use crate::benchmark::record::{CountedBy, PueStatement, SciEmbodied, UnitKind, UnitPart};
+use crate::benchmark::window::Pattern;
+use crate::benchmark::workload::Kind;
 use crate::jobs::marks::MarkName;
 
 /// The longest time of a campaign's part: a month.
@@ -39,6 +41,12 @@ fn wrong(section: &'static str, name: &'static str, problem: impl Into<String>) 
 
 pub(super) fn spec(form: SpecForm) -> Result<Spec, Wrong> {
     let (unit, pattern) = unit(form.unit)?;
+    let told = |name: &str| form.disclosures.get(name).is_some_and(|text| !text.trim().is_empty());
+    if form.work.builtin.is_none() && !told("framework") {
+        let problem =
+            "a record without it is not valid: write its name and version, \"none\" or \"unknown\"";
+        return Err(wrong("disclosures", "framework", problem));
+    }
     Ok(Spec {
         name: text("", "name", form.name)?,
         description: form.description,
@@ -65,6 +73,9 @@ fn unit(form: UnitForm) -> Result<(UnitPart, Option<String>), Wrong> {
         return Err(wrong(UNIT, "name", error.to_string()));
     }
     let counted_by = form.counted_by;
+    if let Some(Err(problem)) = form.pattern.as_deref().map(Pattern::compile) {
+        return Err(wrong(UNIT, "pattern", problem));
+    }
     match (counted_by, &form.pattern) {
         (CountedBy::Pattern, None) if form.kind != UnitKind::Quality => {
             return Err(wrong(UNIT, "counted_by", "`pattern` needs a field `pattern`"));
@@ -120,7 +131,13 @@ fn work(form: WorkForm) -> Result<Work, Wrong> {
             }
             WorkRun::Command(command)
         }
-        (None, Some(name)) => WorkRun::Builtin(text(WORK, "builtin", name)?),
+        (None, Some(name)) => {
+            let known = Kind::ALL.iter().any(|kind| kind.word() == name);
+            if !known {
+                return Err(wrong(WORK, "builtin", "write matrix or training"));
+            }
+            WorkRun::Builtin(name)
+        }
     };
     for (name, value) in &form.environment {
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {

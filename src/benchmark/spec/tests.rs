@@ -10,6 +10,8 @@ role = "provider"
 counted_by = "mark"
 [work]
 command = ["true"]
+[disclosures]
+framework = "none"
 "#;
 
 #[test]

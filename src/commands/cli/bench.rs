@@ -17,6 +17,10 @@ use crate::jobs::marks::MarkName;
 /// `aimeter bench`.
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
+    /// Write a spec with comments, to be changed
+    Init(BenchInitArgs),
+    /// Run or take up the campaign of a spec, and write its record
+    Run(BenchRunArgs),
     /// Run a command again and again, whole runs only, and count what it does
     Window(WindowArgs),
     /// Run a built-in workload once, on all cores
@@ -68,6 +72,44 @@ pub struct SignArgs {
     /// A private key, or the public key of one that ssh-agent or a security key holds
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
+}
+
+/// `aimeter bench init`.
+#[derive(Debug, Args)]
+pub struct BenchInitArgs {
+    /// The file, which must not be there yet
+    #[arg(value_name = "FILE", default_value = "bench.toml")]
+    pub file: PathBuf,
+}
+
+/// `aimeter bench run`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  aimeter bench init bench.toml\n  aimeter bench run bench.toml \
+    --zone GB --output record.json\n\nCtrl-C ends it and keeps what is complete; the same command \
+    takes it up again. On a campaign that is complete it measures nothing, and writes the record \
+    anew with the carbon intensity that is known by then."
+)]
+pub struct BenchRunArgs {
+    /// The spec (docs/benchmark.md)
+    #[arg(value_name = "SPEC")]
+    pub spec: PathBuf,
+    /// Write the record to this file [default: record.json in the campaign's folder]
+    #[arg(long, env = "AIMETER_BENCH_OUTPUT", value_name = "FILE", hide_env_values = true)]
+    pub output: Option<PathBuf>,
+    /// Folder of the campaign, where each part is kept [default: the spec's name with .campaign
+    /// in place of .toml]
+    #[arg(long, env = "AIMETER_BENCH_DIR", value_name = "DIR", hide_env_values = true)]
+    pub dir: Option<PathBuf>,
+    /// Measure although others use the accelerators; the record says so, and its level is C at best
+    #[arg(long, env = "AIMETER_BENCH_ALLOW_SHARED", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, hide_env_values = true)]
+    pub allow_shared: bool,
+    /// Show no progress
+    #[arg(long, short, env = "AIMETER_BENCH_QUIET", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, hide_env_values = true)]
+    pub quiet: bool,
+    /// Print the record as JSON in place of its summary
+    #[arg(long, env = "AIMETER_BENCH_JSON", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, hide_env_values = true)]
+    pub json: bool,
 }
 
 /// `aimeter bench window`.
