@@ -116,10 +116,10 @@ impl Engine {
     pub(super) fn begin_end(&mut self, slot: Slot, at: BootTime) {
         let claimed: Vec<(usize, Claim)> =
             (0..self.gpus.len()).filter_map(|gpu| Some((gpu, self.claim_on(gpu, slot)?))).collect();
-        let totals: Vec<Option<Energy>> = self
+        let totals: Vec<Option<(Energy, Option<BootTime>)>> = self
             .domains
             .iter()
-            .map(|domain| domain.split_by_cpu().then_some(domain.total))
+            .map(|domain| domain.split_by_cpu().then_some((domain.total, domain.last_read)))
             .collect();
         self.book_local_uncertainty(slot);
         self.tell_unread_and_dead(slot, at);
@@ -134,8 +134,9 @@ impl Engine {
         job.row.ended = Some(clock::wall_at(at));
         job.row.duration = Some(at.since(job.row.started_at));
         for (place, total) in totals.into_iter().enumerate() {
-            if let (Some(before), Some(total)) = (job.before[place], total) {
-                job.moved[place] = Some(total.saturating_sub(before));
+            if let (Some(before), Some((total, read))) = (job.before[place], total) {
+                let moved = total.saturating_sub(before);
+                job.moved[place] = Some(until(moved, job.row.started_at, at, read));
             }
         }
         if claimed.is_empty() {
@@ -327,6 +328,18 @@ impl Engine {
     }
 }
 
+/// What a domain moved until a job's end, where it was read a little later than that: of
+/// what it moved until the reading, by its mean power.
+fn until(moved: Energy, from: BootTime, end: BootTime, read: Option<BootTime>) -> Energy {
+    match read.filter(|read| *read > end && end > from) {
+        Some(read) => {
+            let part = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            moved.portion(part(end.since(from)), part(read.since(from)))
+        }
+        None => moved,
+    }
+}
+
 /// Whether any process of the job lives; where that cannot be read, it does.
 fn has_processes(job: &Job) -> bool {
     job.members
@@ -338,4 +351,20 @@ fn has_processes(job: &Job) -> bool {
 fn exists(pid: i32) -> bool {
     rustix::process::Pid::from_raw(pid)
         .is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_after_the_end_is_cut_off_at_the_mean_power() {
+        let at = |milliseconds: u64| BootTime::from_nanoseconds(milliseconds * 1_000_000);
+        let moved = Energy::from_microjoules(110);
+        let cut = |read| until(moved, at(1_000), at(2_000), read).microjoules();
+        assert_eq!(cut(Some(at(2_100))), 100);
+        assert_eq!(cut(Some(at(2_000))), 110);
+        assert_eq!(cut(Some(at(1_900))), 110);
+        assert_eq!(cut(None), 110);
+    }
 }
