@@ -209,7 +209,11 @@ fn configured_pue(repetitions: &[Measured]) -> Option<PueStatement> {
     let read = |source: &&str| source.split('+').all(|one| matches!(one, "file" | "http"));
     let kind = if sources.iter().all(read) { PueKind::Measured } else { PueKind::Stated };
     let source = format!("aimeter's configuration: {}", sources.join("+"));
-    (joules > 0.0).then(|| PueStatement { value: weighted / joules, source, kind })
+    let first = repetitions.first()?.pue.as_ref()?.value;
+    let same = repetitions.iter().all(|one| one.pue.as_ref().is_some_and(|pue| pue.value == first));
+    // A mean of equal figures can be off by its last digit.
+    let value = if same { first } else { weighted / joules };
+    (joules > 0.0).then_some(PueStatement { value, source, kind })
 }
 
 /// A record of nothing but these repetitions.

@@ -5,13 +5,15 @@
 use std::fmt::Write as _;
 
 use super::exceptions::word;
-use super::record::{BenchmarkRecord, ExceptionPart, ScorePart, StatisticsPart, StoppedBy};
+use super::record::{
+    BenchmarkRecord, ExceptionPart, ScorePart, StatisticsPart, StoppedBy, UnitKind, UnitPart,
+};
 use crate::record::text::{self, duration, emissions, energy, number, percent};
 
 /// The text, with a line break at its end.
 pub fn summary(record: &BenchmarkRecord) -> String {
     let derived = &record.derived;
-    let unit = text::line(&record.unit.name);
+    let unit = unit(&record.unit);
     let mut out = String::new();
     let name = text::line(&record.campaign.name);
     let level = derived.level.level;
@@ -46,6 +48,17 @@ pub fn said(exception: &ExceptionPart) -> String {
     let place =
         exception.repetition.map_or(String::new(), |number| format!(", repetition {number}"));
     format!("{}{place}: {}", word(exception.rule), text::line(&exception.found))
+}
+
+/// What a unit is, as after "per".
+pub fn unit(unit: &UnitPart) -> &'static str {
+    match unit.kind {
+        UnitKind::Token => "token",
+        UnitKind::Sample => "sample",
+        UnitKind::Step => "step",
+        UnitKind::Run => "run",
+        UnitKind::Quality => "run to its quality",
+    }
 }
 
 fn repetitions(record: &BenchmarkRecord) -> String {
@@ -97,7 +110,7 @@ fn statistics(out: &mut String, statistics: &StatisticsPart) {
 }
 
 fn score(out: &mut String, record: &BenchmarkRecord, score: &ScorePart) {
-    let unit = text::line(&record.unit.name);
+    let unit = unit(&record.unit);
     let grams = |grams: f64| format!("{} CO2e per {unit}", emissions(grams));
     let mut row = |name: &str, value: Option<String>, unknown: &str| {
         _ = writeln!(out, "  {name:<12} {}", value.unwrap_or_else(|| unknown.to_owned()));

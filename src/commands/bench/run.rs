@@ -73,7 +73,8 @@ pub fn run(
     };
     let interrupted = stopped_by == StoppedBy::Interrupt;
     if interrupted {
-        let command = format!("aimeter bench run {}", args.spec.display());
+        let command: Vec<String> = std::env::args().skip(1).collect();
+        let command = format!("aimeter {}", command.join(" "));
         let count = measured.repetitions.len();
         crate::commands::complain(&format!(
             "interrupted; {count} repetitions are kept in {}: the same command goes on: {command}",

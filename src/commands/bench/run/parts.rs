@@ -16,6 +16,7 @@ use crate::benchmark::campaign::{self, Campaign, Measured, WarmUp};
 use crate::benchmark::measured::{self, Periods};
 use crate::benchmark::protocol::{Next, SETTLED_WITHIN, next};
 use crate::benchmark::record::{ExceptionPart, Rule, StoppedBy, WarmUpPart};
+use crate::benchmark::summary;
 use crate::benchmark::window::WindowReport;
 use crate::clock;
 use crate::commands::exit::{Code, Failure};
@@ -191,7 +192,7 @@ impl<'a> Session<'a> {
         let idle = measured::idle(&record)
             .map_err(|error| Failure::new(Code::Refused, format!("idle baseline: {error}")))?;
         self.folder.keep_idle(&idle)?;
-        self.progress.say(&format!("  {} W", text::number(idle.watts)));
+        self.progress.say(&format!("idle: {} W", text::number(idle.watts)));
         self.measured.idle = Some(idle);
         self.keep_time()?;
         Ok(())
@@ -225,13 +226,17 @@ impl<'a> Session<'a> {
             None => spec.protocol.repetitions,
         };
         let title = format!("repetition {number} of {most}");
-        self.progress.say(&format!("{title}{}", self.so_far()));
+        self.progress.say(&title);
         let name = format!("{} {number}", spec.name);
         let around = std::env::var(INSIDE_JOB).unwrap_or_default();
         let mut watch = Watch::start(&self.machine, self.options);
         watch.add(self.jobs_on(&[&around]));
         let least = spec.protocol.window;
-        let mut outlook = Outlook { title, least, watch: Some(watch) };
+        let so_far = match self.so_far() {
+            value if value.is_empty() => value,
+            value => format!("; {value}"),
+        };
+        let mut outlook = Outlook { title: title.clone(), least, so_far, watch: Some(watch) };
         let (record, report) =
             self.window("repetition", number as usize, &name, least, &mut outlook)?;
         let seen = outlook.watch.map_or_else(Default::default, |mut watch| {
@@ -257,7 +262,7 @@ impl<'a> Session<'a> {
         self.folder.keep_repetition(&one)?;
         self.measured.repetitions.push(one);
         self.keep_time()?;
-        self.progress.say(&format!("  {}", self.so_far().trim_start_matches(": ")));
+        self.progress.say(&format!("{title}: {}", self.so_far()));
         Ok(())
     }
 
@@ -306,10 +311,10 @@ impl<'a> Session<'a> {
 
     /// The value so far, for people.
     fn so_far(&self) -> String {
-        let unit = text::line(&self.ready.spec.unit.name);
+        let unit = summary::unit(&self.ready.spec.unit);
         self.measured.value().map_or(String::new(), |(mean, half_width)| {
             let percent = text::percent(half_width / mean * 100.0);
-            format!(": {} per {unit} ± {percent} so far", text::energy(mean))
+            format!("{} per {unit} ± {percent} so far", text::energy(mean))
         })
     }
 
@@ -364,7 +369,8 @@ impl<'a> Session<'a> {
             }
             let seconds = clock::now().since(since).as_secs_f64();
             let least = text::duration(outlook.least.as_secs_f64());
-            progress.draw(&format!("{}: {} of {least}", outlook.title, text::duration(seconds)));
+            let now = text::duration(seconds);
+            progress.draw(&format!("{}: {now} of {least}{}", outlook.title, outlook.so_far));
         });
         progress.clear();
         done.map_err(|error| match error {
@@ -378,13 +384,15 @@ impl<'a> Session<'a> {
 struct Outlook {
     title: String,
     least: Duration,
+    /// The value until now.
+    so_far: String,
     watch: Option<Watch>,
 }
 
 impl Outlook {
     /// Of a part that is not measured.
     fn plain(title: &str, least: Duration) -> Outlook {
-        Outlook { title: title.to_owned(), least, watch: None }
+        Outlook { title: title.to_owned(), least, so_far: String::new(), watch: None }
     }
 }
 

@@ -29,7 +29,7 @@ impl Progress {
         if !self.quiet {
             self.clear();
             // A closed standard error is nobody's failure.
-            let _ = writeln!(io::stderr(), "{}", text::line(line));
+            let _ = writeln!(io::stderr(), "bench: {}", text::line(line));
         }
     }
 

@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::Access;
+
 use crate::benchmark::campaign::{Campaign, hash};
 use crate::benchmark::record::CountedBy;
 use crate::benchmark::spec::{self, Spec, WorkRun};
@@ -90,7 +92,18 @@ impl Ready {
             *first = self.directory.join(&*first).into();
         }
         let launch = Launch { command, environment: self.environment.clone() };
-        wrapper::look_for(&launch).map_err(|error| {
+        let is_there = wrapper::look_for(&launch);
+        // A search in PATH goes by what may be executed.
+        let may = |path: &OsString| rustix::fs::access(Path::new(path), Access::EXEC_OK).is_ok();
+        let named = launch.command.first().filter(|first| first.as_bytes().contains(&b'/'));
+        let checked = match named.filter(|path| !may(path)) {
+            Some(path) => is_there.and(Err(WrapperError::NotExecutable {
+                command: path.to_string_lossy().into_owned(),
+                errno: nix::errno::Errno::EACCES,
+            })),
+            None => is_there,
+        };
+        checked.map_err(|error| {
             let code = match &error {
                 WrapperError::NotFound { .. } => Code::NotFound,
                 WrapperError::NotExecutable { .. } => Code::NotExecutable,
