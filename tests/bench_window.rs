@@ -181,7 +181,8 @@ fn a_signal_reaches_the_command_and_no_further_run_is_begun() {
 
 #[test]
 fn a_key_of_the_terminal_reaches_the_command_once() {
-    let script = "trap 'echo caught' INT; echo up; until read line; do :; done; echo got $line; exit 3";
+    let script =
+        "trap 'echo caught' INT; echo up; until read line; do :; done; echo got $line; exit 3";
     let folder = tempfile::tempdir().unwrap();
     let args = ["--least", "1h", "--counted-by", "pattern", "--pattern", "x"];
     let mut command = window(folder.path(), &args, script);

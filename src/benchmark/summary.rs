@@ -82,8 +82,7 @@ fn repetitions(record: &BenchmarkRecord) -> String {
 
 fn statistics(out: &mut String, statistics: &StatisticsPart) {
     let share = |half_width: f64| percent(half_width / statistics.mean * 100.0);
-    let repetition =
-        statistics.repetition_half_width.map_or_else(|| "unknown".to_owned(), |half| share(half));
+    let repetition = statistics.repetition_half_width.map_or_else(|| "unknown".to_owned(), share);
     _ = writeln!(
         out,
         "  {:<12} {} to {} (95 %): ± {}",

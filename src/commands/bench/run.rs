@@ -16,7 +16,7 @@ mod signals;
 mod watch;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::benchmark::campaign::{Closing, record};
@@ -101,7 +101,7 @@ pub fn run(
 fn show(
     record: &BenchmarkRecord,
     json: bool,
-    output: &PathBuf,
+    output: &Path,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let text = if json {

@@ -91,19 +91,16 @@ impl Folder {
     }
 
     /// Keeps the idle baseline.
-    #[expect(clippy::missing_errors_doc, reason = "as of `keep_campaign`")]
     pub fn keep_idle(&self, idle: &IdlePart) -> Result<(), Failure> {
         write(&self.path.join(IDLE), idle)
     }
 
     /// Keeps a warm-up.
-    #[expect(clippy::missing_errors_doc, reason = "as of `keep_campaign`")]
     pub fn keep_warm_up(&self, number: usize, warm_up: &WarmUp) -> Result<(), Failure> {
         write(&self.file("warm-up", number, "json"), warm_up)
     }
 
     /// Keeps a repetition.
-    #[expect(clippy::missing_errors_doc, reason = "as of `keep_campaign`")]
     pub fn keep_repetition(&self, measured: &Measured) -> Result<(), Failure> {
         write(&self.file("repetition", measured.part.number as usize, "json"), measured)
     }
