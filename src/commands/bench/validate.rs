@@ -19,8 +19,8 @@ use crate::commands::cli::ValidateArgs;
 use crate::commands::exit::{Code, Failure};
 use crate::record::text;
 
-/// A record of a hundred repetitions on sixteen accelerators has about one million bytes.
-const MOST_BYTES: u64 = 64 << 20;
+/// A record of a hundred repetitions on sixteen accelerators has about two million bytes.
+const MOST_BYTES: u64 = 32 << 20;
 
 /// What is shown of a text of the record's.
 const MOST_CHARACTERS: usize = 400;
