@@ -166,6 +166,7 @@ async function job(page) {
   const shown = await text(page, "#energy");
   await another(page, "#energy", shown);
   await page.locator("#domains tbody tr").nth(2).waitFor();
+  await busy(page);
   await page.locator("#curve summary").click();
   // A slot of the curve is whole after five seconds.
   await page.locator("#curve tbody tr").first().waitFor();
@@ -189,6 +190,21 @@ async function job(page) {
   const ended = page.url();
   await page.context().close();
   return ended;
+}
+
+// A moment in which the daemon cannot tell of the job is not its end.
+async function busy(page) {
+  let asked = 0;
+  const once = (route) => {
+    asked += 1;
+    return asked > 1 ? route.continue() : route.fulfill({ status: 503, json: { error: "busy" } });
+  };
+  await page.route("**/api/v1/jobs/*", once);
+  await page.locator("#trouble", { hasText: "busy" }).waitFor();
+  await page.locator("#trouble").waitFor({ state: "hidden" });
+  await page.unroute("**/api/v1/jobs/*", once);
+  assert(await page.locator("#link").isVisible());
+  assert(complaints.splice(0).every((one) => /503/.test(one)));
 }
 
 async function phone() {
