@@ -52,7 +52,7 @@ pub const SYSTEM_SOCKET: &str = "/run/aimeter/aimeter.sock";
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration {}: {source}", path.display())]
+    #[error("cannot read the configuration {}: {source}{}", path.display(), remedy(source))]
     Read {
         /// Which.
         path: PathBuf,
@@ -94,6 +94,24 @@ impl ConfigError {
     /// Whether the file is to blame, not this call's flags or environment.
     pub fn is_of_file(&self) -> bool {
         !matches!(self, ConfigError::Given { .. })
+    }
+
+    /// Whether the file is only closed to who asks.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, ConfigError::Read { source, .. } if is_denied(source))
+    }
+}
+
+fn is_denied(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match is_denied(error) {
+        true => {
+            "; ask as its owner, or keep its secrets elsewhere (docs/grid.md) and open it to all"
+        }
+        false => "",
     }
 }
 
