@@ -5,6 +5,7 @@
 //! `config::keys`, where they are declared once for flag, environment and file.
 //! The others stand here. Parsing touches nothing of the system.
 
+mod import;
 mod report;
 mod top;
 mod whatif;
@@ -23,6 +24,7 @@ use crate::jobs::timing::Policy;
 use crate::jobs::{JobId, JobState};
 
 pub use super::mark::MarkArgs;
+pub use import::{CodecarbonArgs, ImportAction, OutputArgs, SlurmArgs};
 pub use report::{ReportArgs, ReportFormat};
 pub use top::TopArgs;
 pub use whatif::WhatifArgs;
@@ -61,6 +63,12 @@ pub enum Command {
     Show(ShowArgs),
     /// Report jobs for a paper, a model card or another tool
     Report(ReportArgs),
+    /// Read what other tools have counted, as records for reports; the ledger is not touched
+    Import {
+        /// Whose.
+        #[command(subcommand)]
+        action: ImportAction,
+    },
     /// Print the JSON Schema of a form that aimeter writes
     Schema {
         /// Which form

@@ -23,7 +23,7 @@ pub enum Code {
     NotPermitted,
     /// No job of that id.
     UnknownJob,
-    /// `doctor`: a warning is the worst that was found.
+    /// `doctor`: a warning is the worst that was found; `import`: some rows are refused.
     Warned,
     /// `run`: the command cannot be executed.
     NotExecutable,
@@ -71,7 +71,10 @@ impl Code {
                 "you may not do this: the daemon refused, or its socket is closed to you"
             }
             Code::UnknownJob => "no job of that id",
-            Code::Warned => "`doctor`: nothing is broken, something could be better",
+            Code::Warned => {
+                "`doctor`: nothing is broken, something could be better; `import`: something was \
+                 refused, the rest was read"
+            }
             Code::NotExecutable => "`run`: the command cannot be executed",
             Code::NotFound => "`run`: the command was not found",
         }

@@ -13,6 +13,7 @@ pub mod end;
 pub mod exit;
 pub mod gpu;
 pub mod grid;
+pub mod import;
 pub mod intensity;
 pub mod jobs;
 pub mod log;
@@ -169,6 +170,11 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         Command::Show(args) => show_job(args, &options, out)?,
         Command::Report(args) => report_jobs(&args, &options, out)?,
         Command::Whatif(args) => what_if(&args, &options, out)?,
+        Command::Import { action } => {
+            let code = import::run(&action, &place::found_out(options), out)?;
+            out.flush().map_err(Failure::of_output)?;
+            return Ok(code.into());
+        }
         Command::End { job } => end::run(&job, &options)?,
         Command::Sensors(args) => sensors::run(&args, &options, &start::sensor_list, out)?,
         Command::Intensity(args) => intensity::run(&args, &place::found_out(options), out)?,
