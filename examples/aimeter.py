@@ -17,15 +17,16 @@ Run by `aimeter run -- python3 train.py`, the job's record then has the energy o
 phase and for each token. Run without aimeter, all of it does nothing.
 
 No call here waits or raises for aimeter's sake, whatever becomes of it: what cannot be
-sent at once is kept (counts as their sum, of phases the latest) and sent later. Threads
-and forked processes may use it; a forked process has a connection of its own. Names are
-[A-Za-z_][A-Za-z0-9_.:-]{0,63}; a wrong name or count raises ValueError.
+sent at once is kept (counts as their sum, of phases the latest) and sent later. Threads,
+signal handlers and forked processes may use it; a forked process has a connection of its
+own. Names are [A-Za-z_][A-Za-z0-9_.:-]{0,63}; a wrong name or count raises ValueError.
 
 For Hugging Face: `Trainer(..., callbacks=[aimeter.trainer_callback()])`.
 For Lightning: `Trainer(..., callbacks=[aimeter.lightning_callback()])`.
 """
 
 import atexit
+import collections
 import contextlib
 import json
 import math
@@ -61,6 +62,7 @@ class _Sender:
         self.job = os.environ.get("AIMETER_JOB_ID")
         self.path = os.environ.get("AIMETER_MARK_SOCKET")
         self.connection = None
+        self.told = collections.deque()  # what nobody has taken up yet
         self.unsent = b""  # the rest of a line that went out in part
         self.counts = {}
         self.change = None  # the phase that is still to be told
@@ -70,23 +72,31 @@ class _Sender:
     def active(self):
         return bool(self.job and self.path and hasattr(socket, "AF_UNIX"))
 
-    def begin(self, name):
-        """A phase begins; `None`: none does."""
-        at = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        with self.lock:
-            # What was counted belongs to the phase before.
-            self.send()
-            self.change = {"phase": name} if name is not None else {"end": True}
-            self.change["at"] = at
-            self.send()
+    def tell(self, what, number):
+        """Takes a change of phase or a count, and never waits: whoever holds the lock,
+        another thread or what a signal handler has interrupted, takes it up."""
+        self.told.append((what, number))
+        while self.told and self.lock.acquire(blocking=False):
+            try:
+                self.take()
+            finally:
+                self.lock.release()
 
-    def add(self, unit, number):
-        with self.lock:
-            if unit not in self.counts and len(self.counts) >= _MOST_UNITS:
-                unit = "other"
-            self.counts[unit] = min(self.counts.get(unit, 0) + number, _MOST_COUNT)
-            if time.monotonic() >= self.next_send:
+    def take(self):
+        """Takes up what was told, in its order, and sends it as far as that goes."""
+        while self.told:
+            what, number = self.told.popleft()
+            if number is None:
+                # What was counted belongs to the phase before.
                 self.send()
+                self.change = what
+                self.send()
+                continue
+            if what not in self.counts and len(self.counts) >= _MOST_UNITS:
+                what = "other"
+            self.counts[what] = min(self.counts.get(what, 0) + number, _MOST_COUNT)
+        if time.monotonic() >= self.next_send:
+            self.send()
 
     def send(self):
         """Hands over what waits, as far as that goes at once."""
@@ -147,7 +157,10 @@ class _Sender:
 
     def flush(self, wait):
         """Sends what is left and waits, not for long, until it has been taken."""
-        with self.lock:
+        if not self.lock.acquire(timeout=wait):
+            return
+        try:
+            self.take()
             self.next_send = 0.0
             waits = self.connection is not None or self.counts or self.change
             if not waits:
@@ -166,6 +179,8 @@ class _Sender:
                 self.connection.setblocking(False)
             except OSError:
                 self.close()
+        finally:
+            self.lock.release()
 
     def close(self):
         if self.connection is not None:
@@ -195,16 +210,19 @@ def _checked(name):
 def mark(name):
     """Begin a phase; the phase before ends."""
     name = _checked(name)
-    sender = _own()
-    if sender.active:
-        sender.begin(name)
+    _change({"phase": name})
 
 
 def end():
     """End the phase."""
+    _change({"end": True})
+
+
+def _change(what):
     sender = _own()
     if sender.active:
-        sender.begin(None)
+        what["at"] = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        sender.tell(what, None)
 
 
 def count(name, number=1):
@@ -215,7 +233,7 @@ def count(name, number=1):
         raise ValueError(f"{number!r} is no count of {name}")
     sender = _own()
     if sender.active and number:
-        sender.add(name, number)
+        sender.tell(name, number)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@
 //! Two drivers share these: the fuzz targets beside this file, and the property
 //! tests of `tests/foreign_bytes.rs`, which change the samples of `seeds/`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use aimeter::benchmark::validate::validate;
@@ -16,6 +17,7 @@ use aimeter::grid::table;
 use aimeter::jobs::gpus::{GpuIdentity, MigInstance, resolve};
 use aimeter::jobs::{GpuRequest, JobId, cgroup, cpu, processes};
 use aimeter::record;
+use aimeter::record::import::{Clock, Import, codecarbon, slurm};
 use aimeter::sensors::{cpuinfo, estimate, files};
 use aimeter::server::protocol::Request;
 use aimeter::server::web::users::credentials;
@@ -25,7 +27,7 @@ use aimeter::server::web::{WebError, file as web};
 pub type Check = fn(&[u8]);
 
 /// Every check by its name, which is also its target's and its seeds' folder's.
-pub const ALL: [(&str, Check); 14] = [
+pub const ALL: [(&str, Check); 16] = [
     ("control_request", control_request),
     ("config_file", config_file),
     ("config_values", config_values),
@@ -40,6 +42,8 @@ pub const ALL: [(&str, Check); 14] = [
     ("pue_reading", pue_reading),
     ("web_file", web_file),
     ("http_headers", http_headers),
+    ("codecarbon_csv", codecarbon_csv),
+    ("sacct", sacct),
 ];
 
 /// A line on the control socket: what was understood is written and read alike.
@@ -289,5 +293,47 @@ pub fn http_headers(data: &[u8]) {
     }
     if let Some((name, _)) = credentials(data) {
         assert!(!name.contains(':'));
+    }
+}
+
+/// CodeCarbon's `emissions.csv`: each row is a record that holds together or is named.
+pub fn codecarbon_csv(data: &[u8]) {
+    if let Ok(import) = codecarbon::read(data, &Clock::of(None)) {
+        imported(&import, data);
+    }
+}
+
+/// sacct's output, as text or JSON.
+pub fn sacct(data: &[u8]) {
+    let site = slurm::Site { clock: Clock::of(None), cpus_per_node: Some(64) };
+    if let Ok(import) = slurm::read(data, &site) {
+        imported(&import, data);
+    }
+}
+
+/// Records that can be written and read, of bounded figures, each with an id of its own
+/// that can name a file; remarks in bounded words.
+fn imported(import: &Import, data: &[u8]) {
+    let mut ids = BTreeSet::new();
+    for record in &import.records {
+        assert!(record.job.id.parse::<JobId>().is_ok(), "{}", record.job.id);
+        assert!(ids.insert(record.job.id.clone()) || record.job.origin == "sacct");
+        let energy = &record.energy;
+        assert_eq!(energy.uncertainty_joules, None);
+        if let Some(total) = energy.total_joules {
+            assert!((0.0..=1.8e13).contains(&total), "{total}");
+            let sum: f64 = energy.domains.iter().map(|one| one.joules).sum();
+            assert!((sum - total).abs() <= total * 1e-5 + 1e-5, "{sum} {total}");
+        }
+        let grams = record.emissions.operational_grams.unwrap_or(0.0);
+        assert!(grams.is_finite() && grams >= 0.0, "{grams}");
+        let written = serde_json::to_string(record).expect("a record can be written");
+        assert_eq!(&record::read(&written).expect("and read again"), record);
+    }
+    for remark in &import.remarks {
+        assert!(remark.why.len() <= 400 && remark.field.len() <= 40, "{remark:?}");
+        if let aimeter::record::import::Place::Line(line) = remark.place {
+            assert!(line <= 1 + data.iter().filter(|byte| **byte == b'\n').count() as u64);
+        }
     }
 }

@@ -73,6 +73,24 @@ fn a_record_of_the_program_is_one() {
 }
 
 #[test]
+fn imported_records_are_ones() {
+    for (tool, file) in [
+        ("codecarbon", "codecarbon-3.3.2.csv"),
+        ("codecarbon", "codecarbon-2.0.0.csv"),
+        ("slurm", "sacct.txt"),
+    ] {
+        let file = format!("{}/tests/import/{file}", env!("CARGO_MANIFEST_DIR"));
+        let mut import = Command::new(env!("CARGO_BIN_EXE_aimeter"));
+        import.args(["import", tool, &file, "--json"]).stdin(Stdio::null());
+        let records: Vec<Value> = serde_json::from_slice(&import.output().unwrap().stdout).unwrap();
+        assert!(!records.is_empty());
+        for record in records {
+            assert_eq!(complaints(&record), "", "{file}");
+        }
+    }
+}
+
+#[test]
 fn what_is_no_record_is_refused_at_its_place() {
     let refused = |path: &str, value: Value| {
         let mut record: Value = serde_json::from_str(EXAMPLE).unwrap();

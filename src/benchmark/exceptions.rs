@@ -5,11 +5,12 @@
 //! stands there or not. What the parts cannot tell, such as whether the machine settled
 //! between two windows, only an exception says. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::level::{is_live, least_window};
 use super::record::{
-    BenchmarkRecord, ExceptionPart, RepetitionPart, Rule, StatePart, UnitKind, WarmUpPart,
+    BenchmarkDomain, BenchmarkRecord, ExceptionPart, RepetitionPart, Rule, StatePart, UnitKind,
+    WarmUpPart,
 };
 
 /// Seconds of the idle baseline and of the warm-up at least.
@@ -19,11 +20,16 @@ const LEAST_REPETITIONS: usize = 3;
 /// Others' share of the CPU time from which on a window is not exclusive.
 const OTHERS: f64 = 0.05;
 
+/// Disclosed power limits in watts, by accelerator.
+type Limits<'a> = BTreeMap<&'a str, f64>;
+
 /// What the parts show, in the order of the protocol.
 pub fn broken(record: &BenchmarkRecord) -> Vec<ExceptionPart> {
     let mut all = of_campaign(record);
+    let set = record.machine.accelerators.iter();
+    let set = set.filter_map(|one| Some((one.uuid.as_str(), one.power_limit_watts?))).collect();
     for one in &record.repetitions {
-        let found = of_repetition(record, one);
+        let found = of_repetition(&set, one);
         all.extend(found.into_iter().map(|(rule, found)| ExceptionPart {
             rule,
             repetition: Some(one.number),
@@ -43,6 +49,12 @@ pub fn word(rule: Rule) -> String {
 pub fn accelerators(record: &BenchmarkRecord) -> BTreeSet<&str> {
     let of_host = record.machine.host.gpus.iter().map(|gpu| gpu.uuid.as_str());
     of_host.chain(record.machine.accelerators.iter().map(|one| one.uuid.as_str())).collect()
+}
+
+/// The accelerator that a domain is of: its UUID, by NVML's source.
+pub fn accelerator(domain: &BenchmarkDomain) -> Option<&str> {
+    let (_, uuid) = domain.id.split_once(':')?;
+    (domain.kind == "gpu").then_some(uuid)
 }
 
 fn of_campaign(record: &BenchmarkRecord) -> Vec<ExceptionPart> {
@@ -75,7 +87,7 @@ fn is_warm(kind: UnitKind, warm_up: &WarmUpPart) -> bool {
     whole_run || (warm_up.seconds >= BASELINE_SECONDS && warm_up.units >= 1.0)
 }
 
-fn of_repetition(record: &BenchmarkRecord, one: &RepetitionPart) -> Vec<(Rule, String)> {
+fn of_repetition(set: &Limits, one: &RepetitionPart) -> Vec<(Rule, String)> {
     let mut all = Vec::new();
     let mut add = |is, rule, found: String| {
         if is {
@@ -91,7 +103,7 @@ fn of_repetition(record: &BenchmarkRecord, one: &RepetitionPart) -> Vec<(Rule, S
     }
     let reasons = throttling(one);
     add(!reasons.is_empty(), Rule::Throttling, reasons.join(", "));
-    let limits = limits(record, one);
+    let limits = limits(set, one);
     add(!limits.is_empty(), Rule::PowerLimit, limits.join(", "));
     add(one.gaps_seconds > 0.0, Rule::Gaps, format!("{} s without readings", one.gaps_seconds));
     let live = match &one.intensity {
@@ -124,15 +136,13 @@ fn is_fault(reason: &str) -> bool {
 }
 
 /// Accelerators whose power limit at an edge is not the disclosed one.
-fn limits(record: &BenchmarkRecord, one: &RepetitionPart) -> Vec<String> {
-    let mut all = Vec::new();
+fn limits(set: &Limits, one: &RepetitionPart) -> Vec<String> {
+    let mut all = BTreeSet::new();
     for state in states(one).into_iter().flat_map(|state| &state.accelerators) {
-        let known = record.machine.accelerators.iter().find(|known| known.uuid == state.uuid);
-        let limits = known.and_then(|known| known.power_limit_watts).zip(state.power_limit_watts);
-        if let Some((known, now)) = limits.filter(|(known, now)| known != now) {
-            all.push(format!("{} from {known} W to {now} W", state.uuid));
+        let limits = set.get(state.uuid.as_str()).copied().zip(state.power_limit_watts);
+        if let Some((then, now)) = limits.filter(|(then, now)| then != now) {
+            all.insert(format!("{} from {then} W to {now} W", state.uuid));
         }
     }
-    all.dedup();
-    all
+    all.into_iter().collect()
 }

@@ -121,12 +121,14 @@ fn domains(record: &Record, periods: &Periods) -> Vec<BenchmarkDomain> {
 /// have in common, ± percent.
 fn uncertainty(part: &DomainPart, joules: f64) -> (f64, Option<f64>) {
     let own = part.joules;
+    // A job that was metered here states it.
+    let stated = part.uncertainty_joules.unwrap_or(0.0);
     if part.method == "estimate" {
-        let percent = if own > 0.0 { part.uncertainty_joules / own * 100.0 } else { 100.0 };
+        let percent = if own > 0.0 { stated / own * 100.0 } else { 100.0 };
         return (0.0, Some(percent));
     }
     let scale = if own > 0.0 { joules / own } else { 1.0 };
-    (part.uncertainty_joules * scale, part.sensor_gain_percent)
+    (stated * scale, part.sensor_gain_percent)
 }
 
 /// The intensity of a window as a job's record has it.
@@ -179,7 +181,7 @@ mod tests {
             method: method.into(),
             provenance: "measured".into(),
             joules,
-            uncertainty_joules: 2.0,
+            uncertainty_joules: Some(2.0),
             sensor_gain_percent: (method == "counter").then_some(5.0),
             share: None,
             domain_joules: Some(whole),

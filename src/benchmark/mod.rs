@@ -21,3 +21,7 @@ pub mod summary;
 pub mod validate;
 pub mod window;
 pub mod workload;
+
+#[cfg(test)]
+#[path = "../../tests/bench_record/mod.rs"]
+pub(crate) mod fixture;

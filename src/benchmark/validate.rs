@@ -16,6 +16,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -82,10 +83,13 @@ impl fmt::Display for Violation {
     }
 }
 
+/// No more than these are gathered of one check: a hostile record could have millions.
+const MOST_OF_A_CHECK: usize = 200;
+
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// Everything that is wrong; empty: the record is valid.
+    /// Everything that is wrong, at most 200 of each check; empty: the record is valid.
     pub violations: Vec<Violation>,
     /// The level as it was computed; `None` where nothing can be computed.
     pub level: Option<Level>,
@@ -105,14 +109,13 @@ pub fn validate(read: &Read) -> Outcome {
     intensity::check(&read.record, &mut findings);
     disclosures::check(&read.record, &mut findings);
     rules::check(&read.record, &mut findings);
-    let mut violations = findings.0;
-    violations.sort_by_key(|violation| violation.check);
+    let violations: Vec<Violation> = findings.0.into_values().flatten().collect();
     Outcome { violations, level }
 }
 
-/// Violations as they are gathered.
+/// Violations as they are gathered, by check.
 #[derive(Default)]
-struct Findings(Vec<Violation>);
+struct Findings(BTreeMap<Check, Vec<Violation>>);
 
 impl Findings {
     fn add(
@@ -122,8 +125,11 @@ impl Findings {
         said: impl fmt::Display,
         found: impl Into<String>,
     ) {
-        let (at, said, found) = (at.into(), said.to_string(), found.into());
-        self.0.push(Violation { check, at, said, found });
+        let of_check = self.0.entry(check).or_default();
+        if of_check.len() < MOST_OF_A_CHECK {
+            let (at, said, found) = (at.into(), said.to_string(), found.into());
+            of_check.push(Violation { check, at, said, found });
+        }
     }
 
     /// Adds a violation where a figure is not as `holds` says.

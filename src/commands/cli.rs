@@ -6,6 +6,7 @@
 //! The others stand here. Parsing touches nothing of the system.
 
 mod bench;
+mod import;
 mod report;
 mod top;
 mod whatif;
@@ -27,6 +28,7 @@ pub use super::mark::MarkArgs;
 pub use bench::{
     BenchCommand, BenchInitArgs, BenchRunArgs, SignArgs, ValidateArgs, WindowArgs, WorkloadArgs,
 };
+pub use import::{CodecarbonArgs, ImportAction, OutputArgs, SlurmArgs};
 pub use report::{ReportArgs, ReportFormat};
 pub use top::TopArgs;
 pub use whatif::WhatifArgs;
@@ -70,6 +72,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         action: BenchCommand,
+    },
+    /// Read what other tools have counted, as records for reports; the ledger is not touched
+    Import {
+        /// Whose.
+        #[command(subcommand)]
+        action: ImportAction,
     },
     /// Print the JSON Schema of a form that aimeter writes
     Schema {

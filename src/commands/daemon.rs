@@ -27,7 +27,7 @@ use crate::export::prometheus::bounds::Limits;
 use crate::grid::facts::FactBook;
 use crate::grid::live::Live;
 use crate::grid::pue;
-use crate::server::bind::{Bound, Listen};
+use crate::server::bind::Bound;
 use crate::server::heartbeat::Heartbeat;
 use crate::server::web::Web;
 use crate::server::{Context, Server, page};
@@ -63,6 +63,13 @@ pub fn run(
     let web = options.web_config_file.as_deref().map(config::web_file).transpose()?.map(Arc::new);
     let bound = Bound::take(&options.listen, &options.socket, options.socket_group.as_deref())
         .map_err(anyhow::Error::from)?;
+    if !bound.unserved.is_empty() {
+        tracing::warn!(
+            "the service manager handed sockets over that nobody serves ({}): add \"systemd\", or \
+             systemd:NAME for each, to listen",
+            bound.unserved.join(", ")
+        );
+    }
     let running = start::engine(&options).context("cannot start metering")?;
     let heartbeat = Arc::new(Heartbeat::default());
     let view = Shared::default();
@@ -87,7 +94,7 @@ pub fn run(
     };
     let limits = context.limits.clone();
     let server = Server::start(bound, context).context("cannot start the server")?;
-    say_where(&options, &server, web.as_deref());
+    say_where(&server, web.as_deref());
     tracing::info!("socket {}", options.socket.display());
     let settlement = running
         .keeps_ledger
@@ -136,7 +143,7 @@ fn say_what_runs(options: &Options) {
 }
 
 /// Where HTTP is served, and what one should know about it.
-fn say_where(options: &Options, server: &Server, web: Option<&Web>) {
+fn say_where(server: &Server, web: Option<&Web>) {
     let now = web.map(Web::latest);
     let tls = now.as_ref().is_some_and(|config| config.tls.is_some());
     let scheme = if tls { "https" } else { "http" };
@@ -151,12 +158,6 @@ fn say_where(options: &Options, server: &Server, web: Option<&Web>) {
     if passwords && !tls && open {
         tracing::warn!(
             "passwords go over the network as they are: add tls_server_config to the web file"
-        );
-    }
-    let asked = options.listen.iter().any(|place| matches!(place, Listen::Systemd(_)));
-    if std::env::var_os("LISTEN_FDS").is_some() && !asked {
-        tracing::warn!(
-            "the service manager handed sockets over that nobody serves: add \"systemd\" to listen"
         );
     }
 }

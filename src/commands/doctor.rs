@@ -56,7 +56,7 @@ impl Severity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Which check: `config`, `clock`, `sensors`, `counters`, `cgroup`, `socket`,
-    /// `ledger`, `port`, `grid`.
+    /// `ledger`, `port`, `web`, `grid`.
     pub check: &'static str,
     /// How bad it is.
     pub severity: Severity,

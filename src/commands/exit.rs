@@ -23,7 +23,7 @@ pub enum Code {
     NotPermitted,
     /// No job of that id.
     UnknownJob,
-    /// `doctor`: a warning is the worst that was found.
+    /// `doctor`: a warning is the worst that was found; `import`: some rows are refused.
     Warned,
     /// `bench validate`, `bench sign`: a record is not valid.
     NotValid,
@@ -83,7 +83,10 @@ impl Code {
                 "you may not do this: the daemon refused, or its socket is closed to you"
             }
             Code::UnknownJob => "no job of that id",
-            Code::Warned => "`doctor`: nothing is broken, something could be better",
+            Code::Warned => {
+                "`doctor`: nothing is broken, something could be better; `import`: something was \
+                 refused, the rest was read"
+            }
             Code::NotValid => "`bench validate`, `bench sign`: a record is not valid",
             Code::Unreadable => {
                 "`bench validate`, `bench sign`: a file is no benchmark record that can be read"

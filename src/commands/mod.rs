@@ -14,6 +14,7 @@ pub mod end;
 pub mod exit;
 pub mod gpu;
 pub mod grid;
+pub mod import;
 pub mod intensity;
 pub mod jobs;
 pub mod log;
@@ -88,6 +89,15 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         })
     };
     let named = sub.value_source("config") == Some(ValueSource::CommandLine);
+    // Who only asks the daemon needs nothing of a file that is closed to them but the
+    // socket's path, which is mostly the default.
+    let resolve_to_ask = |file: FileChoice| match resolve(file) {
+        Err(error) if error.is_closed() && !named => {
+            complain(&format!("{error}; the defaults are taken"));
+            resolve(FileChoice::None)
+        }
+        other => other,
+    };
     if let Command::Run(args) = cli.command {
         let (options, config_problem) = match resolve(file) {
             // The job comes first: a broken file of the machine's must not keep it
@@ -105,7 +115,7 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     }
     if let Command::Top(args) = cli.command {
         // Without the lock on standard output: a panic on any thread gives the terminal back.
-        return top::run(&args, &resolve(file)?, &mut io::stdout());
+        return top::run(&args, &resolve_to_ask(file)?, &mut io::stdout());
     }
     if let Command::Bench { action } = cli.command {
         return bench::run(action, || {
@@ -151,7 +161,12 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         out.flush().map_err(Failure::of_output)?;
         return Ok(Code::Success.into());
     }
-    let options = resolve(file.clone())?;
+    let options = match cli.command {
+        Command::End { .. } | Command::Sensors(_) | Command::Gpu { .. } => {
+            resolve_to_ask(file.clone())?
+        }
+        _ => resolve(file.clone())?,
+    };
     match cli.command {
         // These have been seen to above.
         Command::Run(_)
@@ -172,6 +187,11 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         Command::Show(args) => show_job(args, &options, out)?,
         Command::Report(args) => report_jobs(&args, &options, out)?,
         Command::Whatif(args) => what_if(&args, &options, out)?,
+        Command::Import { action } => {
+            let code = import::run(&action, &place::found_out(options), out)?;
+            out.flush().map_err(Failure::of_output)?;
+            return Ok(code.into());
+        }
         Command::End { job } => end::run(&job, &options)?,
         Command::Sensors(args) => sensors::run(&args, &options, &start::sensor_list, out)?,
         Command::Intensity(args) => intensity::run(&args, &place::found_out(options), out)?,

@@ -114,7 +114,7 @@ fn domain_table(domains: &[DomainPart]) -> Table {
             },
             domain.provenance.clone(),
             text::energy(domain.joules),
-            text::uncertainty(domain.uncertainty_joules),
+            domain.uncertainty_joules.map_or("not known".into(), text::uncertainty),
             domain.sensor_gain_percent.map_or("not known".into(), text::percent),
             domain.share.map_or("not known".into(), |share| text::percent(share * 100.0)),
         ]

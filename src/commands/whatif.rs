@@ -7,7 +7,7 @@
 //! machines and its course over time stay; nothing here touches the books. A row of
 //! another boundary or signal than the first is marked: the two are no one quantity.
 
-mod facts;
+pub mod facts;
 mod table;
 
 use std::io::Write;

@@ -8,6 +8,7 @@
 //! argument, so that the merge is tested without one.
 
 pub mod carbon;
+mod error;
 pub mod feeds;
 pub mod file;
 pub mod keys;
@@ -17,8 +18,6 @@ pub mod show;
 mod source;
 pub mod value;
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +37,7 @@ use crate::sensors::{DomainId, Roots};
 use crate::server::bind::Listen;
 
 use carbon::PueSettings;
+pub use error::{ConfigError, Origin};
 use keys::{Form, KEYS};
 use source::Source;
 
@@ -47,80 +47,6 @@ pub const DEFAULT_FILE: &str = "/etc/aimeter/aimeter.toml";
 pub const SYSTEM_STATE_DIR: &str = "/var/lib/aimeter";
 /// The socket of a daemon that runs as root.
 pub const SYSTEM_SOCKET: &str = "/run/aimeter/aimeter.sock";
-
-/// What is wrong with the configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read the configuration {}: {source}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A line of the file is wrong.
-    #[error("{}:{line}: {what}", path.display())]
-    InFile {
-        /// Which file.
-        path: PathBuf,
-        /// From 1.
-        line: usize,
-        /// What, and what would be right.
-        what: String,
-    },
-    /// Others can read a secret in the file.
-    #[error(
-        "{} holds a secret and others can read it (mode {mode:04o}): chmod 600 it, or keep \
-         the secret elsewhere (docs/grid.md)", path.display()
-    )]
-    Exposed {
-        /// Which file.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
-    /// A flag or a variable is wrong.
-    #[error("{origin}: {what}")]
-    Given {
-        /// Which.
-        origin: Origin,
-        /// What, and what would be right.
-        what: String,
-    },
-}
-
-impl ConfigError {
-    /// Whether the file is to blame, not this call's flags or environment.
-    pub fn is_of_file(&self) -> bool {
-        !matches!(self, ConfigError::Given { .. })
-    }
-}
-
-/// Where a value comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Origin {
-    /// Nothing was set.
-    #[default]
-    Default,
-    /// This line of the file.
-    File(PathBuf, usize),
-    /// This variable.
-    Environment(&'static str),
-    /// This flag, without dashes.
-    Flag(String),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Origin::Default => write!(f, "default"),
-            Origin::File(path, line) => write!(f, "{}:{line}", path.display()),
-            Origin::Environment(name) => write!(f, "environment variable {name}"),
-            Origin::Flag(name) => write!(f, "--{name}"),
-        }
-    }
-}
 
 /// A calibrated device.
 #[derive(Clone, Debug, PartialEq)]

@@ -136,7 +136,7 @@ fn domain_part(report: &DomainReport) -> DomainPart {
         method: domain.method.as_str().to_owned(),
         provenance: provenance(report).to_owned(),
         joules: report.amount.energy.joules(),
-        uncertainty_joules: microjoules(of_domain(report)),
+        uncertainty_joules: Some(microjoules(of_domain(report))),
         sensor_gain_percent: domain.gain_percent.filter(|percent| percent.is_finite()),
         share,
         domain_joules: report.moved.map(Energy::joules),
@@ -175,7 +175,7 @@ fn facts_in_force(
     if own.is_empty() { (of(grid::WORLD), Some(grid::world_note(zone))) } else { (own, None) }
 }
 
-fn emissions_part(
+pub(super) fn emissions_part(
     carbon: &Operational,
     known: bool,
     nothing_used: bool,
@@ -217,7 +217,7 @@ fn first_told(
 }
 
 /// Which figures are taken as final without being the provider's measurement.
-fn settled_notes(carbon: &Operational, at: Timestamp) -> Vec<String> {
+pub(super) fn settled_notes(carbon: &Operational, at: Timestamp) -> Vec<String> {
     let unmeasured =
         |used: &&Use| used.fact.kind != IntensityKind::Actual && settled(used.fact, at);
     let mut notes: Vec<String> = Vec::new();

@@ -9,6 +9,7 @@
 mod account;
 mod build;
 pub mod host;
+pub mod import;
 pub mod report;
 pub mod schema;
 pub mod summary;
@@ -112,7 +113,8 @@ pub struct JobPart {
     pub project: Option<String>,
     /// `--label`.
     pub labels: BTreeMap<String, String>,
-    /// How it came to aimeter: `run`, later `slurm`, `container`, ….
+    /// How it came to aimeter: `run`, later `slurm`, `container`, …; of other tools'
+    /// figures `codecarbon`, `sacct`.
     pub origin: String,
     /// The command line.
     pub command: Vec<String>,
@@ -194,18 +196,19 @@ pub struct EnergyPart {
 pub struct DomainPart {
     /// The domain's id.
     pub id: String,
-    /// `gpu`, `cpu`, `dram`, `node`, `core`, `uncore`.
+    /// `gpu`, `cpu`, `dram`, `node`, `core`, `uncore`; `other` where an imported file
+    /// does not tell.
     pub kind: String,
-    /// `nvml`, `rapl`, `hwmon`, `estimate`.
+    /// `nvml`, `rapl`, `hwmon`, `estimate`; `codecarbon`, `slurm` of imported figures.
     pub source: String,
-    /// `counter`, `power`, `estimate`.
+    /// `counter`, `power`, `estimate`; `unknown` where an imported file does not tell.
     pub method: String,
     /// `measured`, `derived` (a shared domain's split), `estimated`.
     pub provenance: String,
     /// Joules.
     pub joules: f64,
-    /// ± joules at 95 %.
-    pub uncertainty_joules: f64,
+    /// ± joules at 95 %; null of imported figures.
+    pub uncertainty_joules: Option<f64>,
     /// ± percent at 95 %, where published.
     pub sensor_gain_percent: Option<f64>,
     /// The job's part of what the domain used while it ran, 0 to 1.
@@ -220,7 +223,8 @@ pub struct DomainPart {
 pub struct PuePart {
     /// At least 1; the mean by energy where it changed.
     pub value: f64,
-    /// `flag`, `config`, `schedule`, `file`, `http`; joined by `+` where they took turns.
+    /// `flag`, `config`, `schedule`, `file`, `http`; joined by `+` where they took turns;
+    /// `codecarbon` where it is of that file.
     pub source: String,
 }
 
@@ -365,7 +369,7 @@ pub struct IntensityPart {
     pub mean_grams_per_kwh: f64,
     /// `average` or `marginal`.
     pub signal: String,
-    /// `direct`, `lifecycle`, or `mixed`.
+    /// `direct`, `lifecycle`, or `mixed`; `unknown` where an imported file does not tell.
     pub boundary: String,
     /// Whether no better figure is expected.
     pub settled: bool,

@@ -6,7 +6,7 @@
 //! said with its reason, one line each. Figures as in [`super::text`].
 
 use super::uncertainty::quadrature;
-use super::{DomainPart, IntensityPart, IntensityUse, PhasePart, Record, text};
+use super::{DomainPart, IntensityPart, IntensityUse, PhasePart, Record, import, text};
 use crate::carbon::equivalents;
 
 /// How the summary looks.
@@ -41,6 +41,9 @@ pub fn summary(record: &Record, style: Style) -> String {
     lines.extend(account_lines(record));
     lines.extend(work_lines(record));
     lines.push(Line::text("job", &record.job.id));
+    if let Some(whose) = import::counted_by(&record.job.origin) {
+        lines.push(Line::text("origin", &format!("imported: {whose} counted it, not aimeter")));
+    }
     lines.extend(quality_lines(record));
     let mut out = paint(&title(record), Some(BOLD), style);
     out.push('\n');
@@ -107,7 +110,11 @@ fn title(record: &Record) -> String {
 fn energy_lines(record: &Record) -> Vec<Line> {
     let energy = &record.energy;
     let Some(total) = energy.total_joules else {
-        return vec![Line::text("energy", "not measured; `aimeter sensors` says why")];
+        let why = match import::counted_by(&record.job.origin) {
+            Some(_) => "not known",
+            None => "not measured; `aimeter sensors` says why",
+        };
+        return vec![Line::text("energy", why)];
     };
     let provenance = energy.provenance.as_deref().unwrap_or_default();
     let gain = energy
@@ -143,7 +150,8 @@ fn kind_line(record: &Record, kind: &str) -> Line {
     let domains: Vec<&DomainPart> =
         record.energy.domains.iter().filter(|domain| domain.kind == kind).collect();
     let joules = domains.iter().map(|domain| domain.joules).sum();
-    let width = quadrature(domains.iter().map(|domain| domain.uncertainty_joules));
+    let widths: Option<Vec<f64>> = domains.iter().map(|domain| domain.uncertainty_joules).collect();
+    let width = widths.map(quadrature);
     let mut remark = kind_provenance(&domains);
     if domains.len() > 1 {
         remark.push_str(&format!(", {} domains", domains.len()));
@@ -151,7 +159,7 @@ fn kind_line(record: &Record, kind: &str) -> Line {
     if !covered(record, kind) {
         remark.push_str("; overlaps the others, not added");
     }
-    Line::energy(&format!("  {}", text::kind(kind)), joules, Some(width), remark)
+    Line::energy(&format!("  {}", text::kind(kind)), joules, width, remark)
 }
 
 fn kind_provenance(domains: &[&DomainPart]) -> String {
@@ -282,7 +290,11 @@ fn intensity_text(intensity: &IntensityPart) -> String {
     // Of a yearly mean everybody knows that a better figure may come.
     let open = !settled && parts.iter().any(|part| part.kind != "table");
     let open = if open { "; not final" } else { "" };
-    let boundary = if boundary == "mixed" { "direct and lifecycle mixed" } else { boundary };
+    let boundary = match boundary.as_str() {
+        "mixed" => "direct and lifecycle mixed",
+        "unknown" => "boundary unknown",
+        other => other,
+    };
     format!("{zone} {grams} g/kWh ({signal}, {boundary}), {}{open}", sources.join(", "))
 }
 
@@ -327,7 +339,7 @@ fn quality_lines(record: &Record) -> Vec<Line> {
         lines.push(Line::text("gaps", &format!("{time} without readings")));
     }
     let estimated = matches!(record.energy.provenance.as_deref(), Some("estimated" | "mixed"));
-    if estimated {
+    if estimated && import::counted_by(&record.job.origin).is_none() {
         lines.push(Line::text("estimated", "by a model of CPU power, not by a sensor; `aimeter sensors` tells how to get a measurement"));
     }
     lines.extend(record.quality.notes.iter().map(|note| Line::text("note", &text::line(note))));

@@ -65,10 +65,12 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// Foreign text on one line: what could move a terminal's cursor or start a new
-/// line becomes a space.
+/// Foreign text on one line: what could move a terminal's cursor, start a new line or
+/// turn the direction of what follows becomes a space.
 pub fn line(text: &str) -> String {
-    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let plain: String =
+        text.chars().map(|c| if c.is_control() || turns(c) { ' ' } else { c }).collect();
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -157,5 +159,6 @@ mod tests {
     #[test]
     fn foreign_text_cannot_leave_its_line() {
         assert_eq!(line("a\nb\r\u{1b}[2Jc\t d"), "a b [2Jc d");
+        assert_eq!(line("\u{202e}moc.evil\u{2066}"), "moc.evil");
     }
 }

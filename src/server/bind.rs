@@ -97,6 +97,8 @@ pub struct Bound {
     pub listeners: Vec<Listener>,
     /// The control socket.
     pub socket: Option<UnixSocket>,
+    /// The names of sockets that the service manager handed over and nobody asked for.
+    pub unserved: Vec<String>,
 }
 
 impl Bound {
@@ -106,7 +108,13 @@ impl Bound {
     /// The first that cannot be taken; what was taken before is given back.
     pub fn take(listen: &[Listen], socket: &Path, group: Option<&str>) -> Result<Bound, BindError> {
         let activated = listen.iter().any(|place| matches!(place, Listen::Systemd(_)));
-        let mut handed = if activated { activation::handed_over()? } else { Vec::new() };
+        let mut handed = match (activated, listen.is_empty()) {
+            (true, _) => activation::handed_over()?,
+            // Who asks for none starts whatever is wrong with them.
+            (false, false) => activation::handed_over().unwrap_or_default(),
+            // Without HTTP they may be a job's.
+            (false, true) => Vec::new(),
+        };
         let mut listeners = Vec::new();
         for place in listen {
             match place {
@@ -124,7 +132,8 @@ impl Bound {
                 }
             }
         }
-        Ok(Bound { listeners, socket: Some(UnixSocket::take(socket, group)?) })
+        let unserved = handed.into_iter().map(|(name, _)| name).collect();
+        Ok(Bound { listeners, socket: Some(UnixSocket::take(socket, group)?), unserved })
     }
 
     /// The addresses with the ports that were really taken.

@@ -75,6 +75,17 @@ pub enum ClientError {
     Unexpected,
 }
 
+impl ClientError {
+    /// Whether it may go well a moment later: nobody answered, or too many ask.
+    pub fn passes(&self) -> bool {
+        match self {
+            ClientError::Lost(_) | ClientError::Unreachable { .. } => true,
+            ClientError::Refused { code, .. } => code == "busy",
+            _ => false,
+        }
+    }
+}
+
 /// What a start or join gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Started {

@@ -32,29 +32,46 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time in which the peer must take an answer.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections of all users but root.
-const MAX_CONNECTIONS: usize = 256;
-/// Connections of one user.
-const MAX_PER_USER: usize = 64;
+/// Connections that ask.
+const ASKING: Limit = Limit { users: 256, user: 64 };
+/// Connections that mark: each process of a job may hold one, and together they must not
+/// keep the job's own wrapper out.
+const MARKING: Limit = Limit { users: 512, user: 256 };
 
 /// Marks that a connection may send in [`MARKS_TIME`].
 const MARKS: u32 = 64;
 /// See [`MARKS`].
 const MARKS_TIME: Duration = Duration::from_millis(20);
 
+/// How many connections there may be at a time.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    /// Of all users but root.
+    users: usize,
+    /// Of one user.
+    user: usize,
+}
+
 /// Open connections by user id.
-#[derive(Clone, Debug, Default)]
-struct Slots(Arc<Mutex<HashMap<u32, usize>>>);
+#[derive(Clone, Debug)]
+struct Slots {
+    open: Arc<Mutex<HashMap<u32, usize>>>,
+    limit: Limit,
+}
 
 /// One connection's place; given back when dropped.
 struct Slot(Slots, u32);
 
 impl Slots {
+    fn new(limit: Limit) -> Slots {
+        Slots { open: Arc::default(), limit }
+    }
+
     fn take(&self, peer: Peer) -> Option<Slot> {
-        let mut users = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut users = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let others: usize = users.iter().filter(|(uid, _)| **uid != 0).map(|(_, n)| n).sum();
         let own = users.get(&peer.uid).copied().unwrap_or(0);
-        let full = own >= MAX_PER_USER || others >= MAX_CONNECTIONS;
+        let full = own >= self.limit.user || others >= self.limit.users;
         if full && !peer.is_root() {
             return None;
         }
@@ -65,7 +82,7 @@ impl Slots {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut users = self.0.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut users = self.0.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(open) = users.get_mut(&self.1) {
             *open -= 1;
             if *open == 0 {
@@ -77,7 +94,7 @@ impl Drop for Slot {
 
 /// Accepts and serves until `stop` turns true, then lets answers under way leave.
 pub async fn serve(listener: UnixListener, context: Context, mut stop: watch::Receiver<bool>) {
-    let slots = Slots::default();
+    let (asking, marking) = (Slots::new(ASKING), Slots::new(MARKING));
     let mut open = tokio::task::JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -87,7 +104,8 @@ pub async fn serve(listener: UnixListener, context: Context, mut stop: watch::Re
         };
         match accepted {
             Ok((stream, _)) => {
-                open.spawn(connection(stream, context.clone(), slots.clone(), stop.clone()));
+                let slots = (asking.clone(), marking.clone());
+                open.spawn(connection(stream, context.clone(), slots, stop.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection on the socket");
@@ -101,18 +119,22 @@ pub async fn serve(listener: UnixListener, context: Context, mut stop: watch::Re
 async fn connection(
     stream: UnixStream,
     context: Context,
-    slots: Slots,
+    (asking, marking): (Slots, Slots),
     mut stop: watch::Receiver<bool>,
 ) {
     let Ok(credentials) = stream.peer_cred() else { return };
     let peer = Peer { uid: credentials.uid() };
     let (read, write) = stream.into_split();
     let mut line = Line { read: BufReader::new(read), write, buffer: Vec::new() };
-    let Some(_slot) = slots.take(peer) else {
-        _ = line.answer(&refusal("busy", "too many connections; try again")).await;
-        return;
-    };
+    let Some(slot) = asking.take(peer) else { return line.turn_away().await };
     let Some(mut first) = hello(&mut line).await else { return };
+    let _slot = if first.is_none() {
+        slot
+    } else {
+        drop(slot);
+        let Some(slot) = marking.take(peer) else { return line.turn_away().await };
+        slot
+    };
     let mut pace = Pace::default();
     loop {
         let request = match first.take() {
@@ -213,6 +235,11 @@ impl Line {
         Ok(Some(request))
     }
 
+    async fn turn_away(&mut self) {
+        // Who has gone again needs no answer.
+        _ = self.answer(&refusal("busy", "too many connections; try again")).await;
+    }
+
     async fn answer(&mut self, response: &Response) -> io::Result<()> {
         let mut text = serde_json::to_vec(response)?;
         text.push(b'\n');
@@ -229,10 +256,10 @@ mod tests {
 
     #[test]
     fn one_user_cannot_take_every_place_and_root_always_finds_one() {
-        let slots = Slots::default();
+        let slots = Slots::new(ASKING);
         let mut held = Vec::new();
         for uid in 1..=4 {
-            for _ in 0..MAX_PER_USER {
+            for _ in 0..ASKING.user {
                 held.push(slots.take(Peer { uid }).unwrap());
             }
             assert!(slots.take(Peer { uid }).is_none());
@@ -240,6 +267,6 @@ mod tests {
         assert!(slots.take(Peer { uid: 5 }).is_none());
         held.push(slots.take(Peer { uid: 0 }).unwrap());
         held.clear();
-        assert!(slots.0.lock().unwrap().is_empty());
+        assert!(slots.open.lock().unwrap().is_empty());
     }
 }

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::rig::{Rig, eventually};
-use crate::support::{check_sum, examples, machine, python, unit};
+use crate::support::{check_sum, examples, machine, python, stamps, unit};
 
 /// Sends raw lines and reads one answer for each that wants one.
 const RAW: &str = "
@@ -210,6 +210,41 @@ aimeter.count('steps', 1)
     assert_eq!(run.output.status.code(), Some(0), "{}", run.stderr);
     assert_eq!(unit(&run.record, "steps")["count"], 35_001.0);
     assert_eq!(unit(&run.record, "steps")["phases"][0]["count"], 35_001.0);
+}
+
+#[test]
+fn a_signal_handler_marks_while_a_mark_is_under_way() {
+    let rig = machine();
+    let _daemon = rig.daemon(&[]);
+    let job = python(
+        &rig,
+        "
+import faulthandler, signal
+faulthandler.dump_traceback_later(50, exit=True)
+signals = steps = 0
+def handler(*_):
+    global signals
+    signals += 1
+    aimeter.count('signals')
+    aimeter.mark('asked')
+    aimeter.mark('train')
+    signal.setitimer(signal.ITIMER_REAL, 0.0005)
+aimeter.mark('train')
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.0005)
+while signals < 300:
+    aimeter.count('steps')
+    steps += 1
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
+stamps.extend([signals, steps])
+write()
+",
+    );
+    let run = rig.run(&[], &["python3", job.to_str().unwrap()]);
+    assert_eq!(run.output.status.code(), Some(0), "{}", run.stderr);
+    let told = stamps(&rig);
+    assert_eq!(unit(&run.record, "signals")["count"], told[0] as f64);
+    assert_eq!(unit(&run.record, "steps")["count"], told[1] as f64);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The commands beside a daemon that writes, as root and as a user without rights.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::Value;
 
 use crate::rig::{Rig, burn, eventually};
-use crate::{as_nobody, call, machine, metric, said, wait_for_gpu};
+use crate::{as_nobody, as_nobody_with, call, machine, metric, said, wait_for_gpu};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -172,6 +174,32 @@ fn a_user_without_rights_is_told_so_in_one_line() {
     assert_eq!(json(&out)["job"]["user"], "nobody");
     std::fs::write(rig.path("stop"), "").unwrap();
     assert!(job.wait().unwrap().success());
+}
+
+#[test]
+fn a_configuration_that_is_closed_to_a_user_does_not_keep_the_daemon_from_being_asked() {
+    let rig = machine();
+    let _daemon = rig.daemon(&["--period", "100ms", "--socket-group", "nogroup"]);
+    let file = rig.path("closed.toml");
+    std::fs::write(&file, "[log]\nlevel = \"off\"\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let config = [("AIMETER_CONFIG", file.to_str().unwrap())];
+    let ask = |args: &[&str]| said(&as_nobody_with(&rig, args, &config));
+    for (args, expected) in [(["sensors", "--json"], 0), (["top", "--once"], 0), (["end", "x"], 5)]
+    {
+        let (code, _, err) = ask(&args);
+        assert_eq!(code, Some(expected), "{args:?}: {err}");
+        assert!(err.contains("open it to all; the defaults are taken"), "{err}");
+    }
+    // These would show something else than what is in force.
+    for args in [["config", "show"], ["grid", "check"]] {
+        let (code, out, err) = ask(&args);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{args:?}");
+        assert!(err.contains("open it to all"), "{err}");
+    }
+    // One that the command line names was meant.
+    let (code, _, err) = ask(&["sensors", "--config", file.to_str().unwrap()]);
+    assert_eq!(code, Some(2), "{err}");
 }
 
 /// What was missing at a job's start is in its record, from the daemon and, when

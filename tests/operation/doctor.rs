@@ -97,6 +97,7 @@ fn without_a_daemon_it_looks_for_itself() {
     let findings = doctor(&rig, &["--zone", ZONE, "--listen", "127.0.0.1:0"]);
     let bad = bad(&findings);
     assert_eq!(bad.len(), 1, "{bad:#?}");
+    is(the(&findings, "port", "takes a free port"), "note", "");
     is(the(&findings, "socket", "no daemon answers"), "warning", "aimeter daemon");
     is(the(&findings, "ledger", "none yet"), "note", "");
     the(&findings, "sensors", "rapl:package-0");
@@ -255,6 +256,56 @@ fn a_wrong_web_file_and_a_socket_that_another_has_are_told() {
     let findings = doctor(&rig, &args);
     is(the(&findings, "port", "somebody answers"), "error", "daemon.listen");
     assert_eq!(the(&findings, "web", "web.yml")["severity"], "ok");
+}
+
+#[test]
+fn what_is_only_closed_to_who_asks_is_no_mistake() {
+    let rig = machine();
+    let folder = rig.path("served");
+    std::fs::create_dir(&folder).unwrap();
+    let (web, socket) = (folder.join("web.yml"), folder.join("http.sock"));
+    std::fs::write(&web, "tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n").unwrap();
+    let place = format!("unix:{}", socket.display());
+    let web = web.to_str().unwrap();
+    let args = ["doctor", "--json", "--zone", ZONE, "--listen", &place, "--web-config-file", web];
+    let nobody = || findings(said(&as_nobody(&rig, &args)));
+    // A certificate that is not there is a mistake for everybody, a closed one is none.
+    is(the(&nobody(), "web", "No such file"), "error", "mend it");
+    std::fs::write(folder.join("cert.pem"), "").unwrap();
+    let open = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    open(&folder.join("cert.pem"), 0o600);
+    is(the(&nobody(), "web", "Permission denied"), "note", "");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    open(&socket, 0o600);
+    is(the(&nobody(), "port", "is closed to you"), "note", "");
+    open(std::path::Path::new(web), 0o600);
+    is(the(&nobody(), "web", "Permission denied"), "note", "");
+    drop(listener);
+    std::fs::remove_file(&socket).unwrap();
+    std::fs::write(&socket, "").unwrap();
+    is(the(&nobody(), "port", "is no socket"), "error", "remove it");
+}
+
+#[test]
+fn a_daemon_that_does_not_tell_of_its_sensors_is_named() {
+    use std::io::{BufRead, BufReader, Write};
+    let rig = machine();
+    let socket = std::os::unix::net::UnixListener::bind(rig.socket()).unwrap();
+    let daemon = std::thread::spawn(move || {
+        let (mut stream, _) = socket.accept().unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        lines.next().unwrap().unwrap();
+        writeln!(stream, r#"{{"hello":{{"version":1,"release":"0"}}}}"#).unwrap();
+        lines.next().unwrap().unwrap();
+        writeln!(stream, r#"{{"error":{{"code":"failed","message":"the engine sleeps"}}}}"#)
+            .unwrap();
+    });
+    let findings = doctor(&rig, &["--zone", ZONE]);
+    daemon.join().unwrap();
+    is(the(&findings, "sensors", "the engine sleeps"), "error", "journalctl");
+    the(&findings, "sensors", "rapl:package-0");
 }
 
 #[test]

@@ -66,7 +66,13 @@ fn copy_program(from: &Path, to: &Path) {
 
 /// `aimeter ARGS` on this rig as `nobody`, in no other group.
 fn as_nobody(rig: &Rig, args: &[&str]) -> Output {
-    let own = rig.aimeter(args[0]);
+    as_nobody_with(rig, args, &[])
+}
+
+/// The same with more variables.
+fn as_nobody_with(rig: &Rig, args: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut own = rig.aimeter(args[0]);
+    own.envs(variables.iter().copied());
     let nobody = NOBODY.to_string();
     let mut command = Command::new("setpriv");
     command.args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups"]);

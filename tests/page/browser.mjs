@@ -166,6 +166,7 @@ async function job(page) {
   const shown = await text(page, "#energy");
   await another(page, "#energy", shown);
   await page.locator("#domains tbody tr").nth(2).waitFor();
+  await busy(page);
   await page.locator("#curve summary").click();
   // A slot of the curve is whole after five seconds.
   await page.locator("#curve tbody tr").first().waitFor();
@@ -191,6 +192,21 @@ async function job(page) {
   return ended;
 }
 
+// A moment in which the daemon cannot tell of the job is not its end.
+async function busy(page) {
+  let asked = 0;
+  const once = (route) => {
+    asked += 1;
+    return asked > 1 ? route.continue() : route.fulfill({ status: 503, json: { error: "busy" } });
+  };
+  await page.route("**/api/v1/jobs/*", once);
+  await page.locator("#trouble", { hasText: "busy" }).waitFor();
+  await page.locator("#trouble").waitFor({ state: "hidden" });
+  await page.unroute("**/api/v1/jobs/*", once);
+  assert(await page.locator("#link").isVisible());
+  assert(complaints.splice(0).every((one) => /503/.test(one)));
+}
+
 async function phone() {
   const page = await open({ viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true });
   await page.goto(address);
@@ -212,6 +228,35 @@ async function unknown() {
   await page.locator("#trouble").waitFor();
   assert.match(await text(page, "#trouble"), /no job `no-such-job`/);
   assert(complaints.splice(0).every((one) => /404/.test(one)));
+  await page.context().close();
+}
+
+// Of many jobs the page is told the most powerful: one that falls out of them has not
+// ended, and one that was out has not started.
+async function many() {
+  const page = await open();
+  const now = await (await fetch(`${address}/api/v1/now`)).json();
+  const { jobs: [model] } = await (await fetch(`${address}/api/v1/jobs`)).json();
+  const job = (id) => ({ ...model, id, name: id, state: "running", watts: 1 });
+  const told = (watts, ids) => {
+    const jobs = ids.map(job);
+    return `event: now\ndata: ${JSON.stringify({ ...now, watts, jobs, jobs_running: 67, jobs_left_out: 500 })}\n\n`;
+  };
+  const list = { jobs: ["a", "b", "c"].map(job), trouble: null };
+  const listed = page.waitForResponse("**/api/v1/jobs");
+  await page.route("**/api/v1/jobs", (route) => route.fulfill({ json: list }));
+  let connections = 0;
+  await page.route("**/api/v1/events", async (route) => {
+    connections += 1;
+    if (connections > 1) await listed;
+    const events = connections > 1 ? [told(2, ["a", "c"]), told(3, ["b", "c"])] : [told(1, ["a", "b"])];
+    await route.fulfill({ contentType: "text/event-stream", body: `retry: 200\n\n${events.join("")}` });
+  });
+  await page.goto(address);
+  await page.waitForFunction(() => document.querySelector("#watts").textContent.startsWith("3"));
+  assert.equal(await text(page, "#running"), "67");
+  assert.equal(await page.locator("#say").textContent(), "");
+  assert.equal(await page.locator("#jobs tbody tr").count(), 3);
   await page.context().close();
 }
 
@@ -244,6 +289,7 @@ try {
   await phone();
   assert.deepEqual(complaints, []);
   await unknown();
+  await many();
   await away();
   console.log("done");
 } finally {

@@ -59,7 +59,7 @@ fn causes_within_a_domain_are_independent() {
     one.amount.uncertainty.split = joules(2.0);
     one.amount.uncertainty.gap = joules(4.0);
     one.amount.uncertainty.resolution = joules(10.0);
-    assert_eq!(record(&with(vec![one])).energy.domains[0].uncertainty_joules, 11.0);
+    assert_eq!(record(&with(vec![one])).energy.domains[0].uncertainty_joules, Some(11.0));
 }
 
 #[test]

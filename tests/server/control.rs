@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The control socket: jobs, rights and bad manners.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -97,6 +97,39 @@ fn a_user_is_who_the_kernel_says_and_meters_only_its_own() {
             "reclaim".into()
         ]
     );
+}
+
+#[test]
+fn a_jobs_processes_that_mark_do_not_keep_its_wrapper_out() {
+    assert!(is_root());
+    let bench = Bench::new();
+    let line = b"{\"mark\":{\"job\":\"j\",\"end\":true}}\n";
+    as_nobody(|| {
+        let marking = || {
+            let mut stream = UnixStream::connect(&bench.socket).unwrap();
+            stream.write_all(line).unwrap();
+            let mut answer = String::new();
+            BufReader::new(&stream).read_line(&mut answer).unwrap();
+            (stream, answer)
+        };
+        let mut held: Vec<_> = (0..256).map(|_| marking()).collect();
+        assert!(held.iter().all(|(_, answer)| answer.contains("unknown_job")), "{held:?}");
+        assert!(marking().1.contains("busy"));
+        bench.client().sensors().unwrap();
+        held.pop();
+        eventually(|| marking().1.contains("unknown_job"));
+    });
+}
+
+/// Waits until something holds that another thread brings about.
+fn eventually(mut holds: impl FnMut() -> bool) {
+    for _ in 0..2_000 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("waited in vain");
 }
 
 #[test]

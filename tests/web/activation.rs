@@ -61,7 +61,12 @@ fn what_nobody_asks_for_and_what_is_not_there_is_said() {
     let folder = Folder::new();
     let (command, _, path) = activate(&folder, &["127.0.0.1:0"]);
     let (log, status) = said(command, &path);
-    assert!(log.contains("handed sockets over that nobody serves"), "{log}");
+    assert!(log.contains("that nobody serves (net, local)"), "{log}");
+    assert_eq!(status, None);
+    std::fs::remove_file(&path).unwrap();
+    let (command, _, path) = activate(&folder, &["systemd:net"]);
+    let (log, status) = said(command, &path);
+    assert!(log.contains("that nobody serves (local)"), "{log}");
     assert_eq!(status, None);
     std::fs::remove_file(&path).unwrap();
     let (command, _, path) = activate(&folder, &["systemd:other"]);

@@ -2,6 +2,8 @@
 //! Required disclosures. An answer may be "unknown", which is null or costs a level; a
 //! text that is empty is no answer.
 
+use std::collections::BTreeSet;
+
 use super::{Check, Findings};
 use crate::benchmark::exceptions;
 use crate::benchmark::record::{BenchmarkRecord, Origin};
@@ -49,23 +51,26 @@ pub(super) fn check(record: &BenchmarkRecord, findings: &mut Findings) {
     accelerators(record, findings);
 }
 
-/// Each accelerator, with its model, its driver and its limits.
+/// Each accelerator stands in both lists: its model and driver in one, its limits in the
+/// other; and there is none that nobody disclosed.
 fn accelerators(record: &BenchmarkRecord, findings: &mut Findings) {
-    let (host, machine) = (&record.machine.host.gpus, &record.machine.accelerators);
-    for uuid in exceptions::accelerators(record) {
-        let missing = "each accelerator stands in both";
-        let is = host.iter().any(|gpu| gpu.uuid == uuid);
-        findings.expect(is, Check::Disclosure, "/machine/host/gpus", "nothing of one", missing);
-        let is = machine.iter().any(|one| one.uuid == uuid);
-        findings.expect(is, Check::Disclosure, "/machine/accelerators", "nothing of one", missing);
-    }
-    for (i, gpu) in host.iter().enumerate() {
-        let at = format!("/machine/host/gpus/{i}/uuid");
-        findings.expect(!gpu.uuid.is_empty(), Check::Disclosure, at, "nothing", "it must be told");
+    let host: BTreeSet<&str> =
+        record.machine.host.gpus.iter().map(|gpu| gpu.uuid.as_str()).collect();
+    let machine: BTreeSet<&str> =
+        record.machine.accelerators.iter().map(|one| one.uuid.as_str()).collect();
+    for (at, those, others) in
+        [("/machine/host/gpus", &host, &machine), ("/machine/accelerators", &machine, &host)]
+    {
+        for missing in others.difference(those) {
+            let found = "it stands in the machine's other list";
+            findings.add(Check::Disclosure, at, format!("nothing of {missing:?}"), found);
+        }
+        let found = "an accelerator has a UUID";
+        findings.expect(!those.contains(""), Check::Disclosure, at, "an empty name", found);
     }
     for (i, one) in record.repetitions.iter().enumerate() {
         for (j, domain) in one.domains.iter().enumerate().filter(|(_, one)| one.kind == "gpu") {
-            let known = host.iter().any(|gpu| domain.id.ends_with(&gpu.uuid));
+            let known = exceptions::accelerator(domain).is_some_and(|uuid| host.contains(uuid));
             let at = format!("/repetitions/{i}/domains/{j}/id");
             let found = "no accelerator of the machine is this one";
             findings.expect(known, Check::Disclosure, at, &domain.id, found);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The protocol's rules: what the parts show to be broken stands among the exceptions.
 
+use std::collections::BTreeSet;
+
 use super::{Check, Findings};
 use crate::benchmark::exceptions;
-use crate::benchmark::record::{BenchmarkRecord, ExceptionPart, Origin};
+use crate::benchmark::record::{BenchmarkRecord, ExceptionPart, Origin, Rule};
 
 pub(super) fn check(record: &BenchmarkRecord, findings: &mut Findings) {
     let count = record.repetitions.len();
@@ -17,19 +19,17 @@ pub(super) fn check(record: &BenchmarkRecord, findings: &mut Findings) {
     if record.campaign.origin == Origin::Literature {
         return;
     }
-    for broken in exceptions::broken(record).iter().filter(|broken| !is_told(record, broken)) {
+    let told: BTreeSet<(Rule, Option<u32>)> =
+        record.exceptions.iter().map(|told| (told.rule, told.repetition)).collect();
+    // An exception names the rule for this repetition or for the whole campaign.
+    let is_told = |broken: &ExceptionPart| {
+        told.contains(&(broken.rule, broken.repetition)) || told.contains(&(broken.rule, None))
+    };
+    for broken in exceptions::broken(record).iter().filter(|broken| !is_told(broken)) {
         let rule = exceptions::word(broken.rule);
         let index = broken.repetition.and_then(|number| number.checked_sub(1));
         let of = index.map_or_else(String::new, |index| format!(" in /repetitions/{index}"));
         let found = format!("the rule {rule} is broken{of}: {}", broken.found);
         findings.add(Check::Protocol, "/exceptions", "nothing of it", found);
     }
-}
-
-/// Whether an exception names the rule, for this repetition or the whole campaign.
-fn is_told(record: &BenchmarkRecord, broken: &ExceptionPart) -> bool {
-    record.exceptions.iter().any(|told| {
-        told.rule == broken.rule
-            && (told.repetition.is_none() || told.repetition == broken.repetition)
-    })
 }

@@ -7,6 +7,8 @@ use crate::benchmark::read::read;
 use crate::benchmark::record::*;
 use crate::record::IntensityUse;
 
+type Change = fn(&mut BenchmarkRecord);
+
 fn violations(record: &BenchmarkRecord) -> Vec<Violation> {
     validate(&read(fixture::text(record).as_bytes()).unwrap()).violations
 }
@@ -275,7 +277,7 @@ fn disclosures() {
 
 #[test]
 fn rules_of_the_protocol_need_an_exception() {
-    let rules: [(Rule, Option<u32>, fn(&mut BenchmarkRecord)); 9] = [
+    let rules: [(Rule, Option<u32>, Change); 9] = [
         (Rule::Idle, None, |record| record.idle.as_mut().unwrap().seconds = 59.0),
         (Rule::WarmUp, None, |record| record.warm_up = None),
         (Rule::Repetitions, None, |record| {

@@ -17,10 +17,11 @@ use crate::benchmark::record::Level;
 use crate::benchmark::validate::{Check, Violation, validate};
 use crate::commands::cli::ValidateArgs;
 use crate::commands::exit::{Code, Failure};
+use crate::commands::without_error_numbers;
 use crate::record::text;
 
-/// A record of a hundred repetitions on sixteen accelerators has about one million bytes.
-const MOST_BYTES: u64 = 64 << 20;
+/// A record of a hundred repetitions on sixteen accelerators has about two million bytes.
+const MOST_BYTES: u64 = 32 << 20;
 
 /// What is shown of a text of the record's.
 const MOST_CHARACTERS: usize = 400;
@@ -83,10 +84,11 @@ pub fn run(args: &ValidateArgs) -> Result<ExitCode, Failure> {
 /// What is wrong with it.
 pub fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| format!("cannot open it: {error}"))?;
-    file.take(MOST_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| format!("cannot read it: {error}"))?;
+    let failed =
+        |what: &str, error: io::Error| without_error_numbers(&format!("cannot {what} it: {error}"));
+    let file = File::open(path).map_err(|error| failed("open", error))?;
+    let read = file.take(MOST_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|error| failed("read", error))?;
     if bytes.len() as u64 > MOST_BYTES {
         return Err(format!("it has more than {} MiB, which no record has", MOST_BYTES >> 20));
     }

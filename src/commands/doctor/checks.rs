@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The checks, one function each: what is looked at, and what it means.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -110,8 +112,18 @@ fn socket(options: &Options) -> (Option<Client>, Finding) {
 }
 
 fn sensors(options: &Options, client: Option<Client>, say: &mut dyn FnMut(Finding)) {
-    let asked = client.and_then(|mut client| client.sensors().ok());
-    let list = asked.unwrap_or_else(|| start::sensors_in_motion(options));
+    let list = match client.map(|mut client| client.sensors()) {
+        Some(Ok(list)) => list,
+        None => start::sensors_in_motion(options),
+        Some(Err(error)) => {
+            let what = format!("the daemon does not tell of its sensors: {error}");
+            say(Finding::new("sensors", Severity::Error, what).with(
+                "journalctl -u aimeter, then systemctl restart aimeter; what follows was read \
+                 without it",
+            ));
+            start::sensors_in_motion(options)
+        }
+    };
     say(of_what_is_read(&list));
     list.missing.iter().map(of_missing).for_each(&mut *say);
     list.domains.iter().filter_map(of_domain).for_each(say);
@@ -234,20 +246,7 @@ fn http(place: &Listen, served: bool) -> Finding {
     let finding = |severity, what: String| Finding::new("port", severity, what);
     match place {
         Listen::Tcp(address) => port(*address, served),
-        Listen::Unix(socket) => {
-            let path = socket.display();
-            match (UnixStream::connect(socket), served) {
-                (Ok(_), true) => finding(Severity::Ok, format!("{path} answers")),
-                (Ok(_), false) => finding(Severity::Error, format!("somebody answers on {path}"))
-                    .with("stop who does, or set daemon.listen"),
-                (Err(error), true) => finding(
-                    Severity::Warning,
-                    format!("nothing answers on {path}, though a daemon runs: {error}"),
-                )
-                .with("set daemon.listen here as it is for the daemon, or look into its log"),
-                (Err(_), false) => finding(Severity::Ok, format!("{path} is the daemon's to make")),
-            }
-        }
+        Listen::Unix(path) => socket_of_http(path, served),
         Listen::Systemd(_) => finding(
             Severity::Note,
             "HTTP is served on the service manager's sockets: systemctl list-sockets".into(),
@@ -255,10 +254,35 @@ fn http(place: &Listen, served: bool) -> Finding {
     }
 }
 
+fn socket_of_http(path: &Path, served: bool) -> Finding {
+    let finding = |severity, what: String| Finding::new("port", severity, what);
+    let shown = path.display();
+    let there = std::fs::symlink_metadata(path).ok();
+    if there.is_some_and(|metadata| !metadata.file_type().is_socket()) {
+        return finding(Severity::Error, format!("{shown} is there and is no socket"))
+            .with("remove it, or set daemon.listen");
+    }
+    match (UnixStream::connect(path), served) {
+        (Ok(_), true) => finding(Severity::Ok, format!("{shown} answers")),
+        (Ok(_), false) => finding(Severity::Error, format!("somebody answers on {shown}"))
+            .with("stop who does, or set daemon.listen"),
+        (Err(error), _) if error.kind() == ErrorKind::PermissionDenied => {
+            finding(Severity::Note, format!("{shown} is closed to you"))
+        }
+        (Err(error), true) => finding(
+            Severity::Warning,
+            format!("nothing answers on {shown}, though a daemon runs: {error}"),
+        )
+        .with("set daemon.listen here as it is for the daemon, or look into its log"),
+        (Err(_), false) => finding(Severity::Ok, format!("{shown} is the daemon's to make")),
+    }
+}
+
 /// The web file with all that it names.
 fn web_file(path: &Path) -> Finding {
     match Web::open(path) {
         Ok(_) => Finding::new("web", Severity::Ok, path.display().to_string()),
+        Err(error) if error.is_closed() => Finding::new("web", Severity::Note, error.to_string()),
         Err(error) => Finding::new("web", Severity::Error, error.to_string()).with(
             "mend it: a daemon does not start with it, and one that runs keeps the earlier one",
         ),
@@ -267,6 +291,9 @@ fn web_file(path: &Path) -> Finding {
 
 fn port(address: SocketAddr, served: bool) -> Finding {
     let finding = |severity, what: String| Finding::new("port", severity, what);
+    if address.port() == 0 {
+        return finding(Severity::Note, format!("{address} takes a free port: the log says which"));
+    }
     if served {
         return match TcpStream::connect_timeout(&address, KNOCK) {
             Ok(_) => finding(Severity::Ok, format!("{address} answers")),
@@ -281,7 +308,7 @@ fn port(address: SocketAddr, served: bool) -> Finding {
         Ok(_) => finding(Severity::Ok, format!("{address} is free for the daemon")),
         Err(error) => {
             let remedy = match error.kind() {
-                std::io::ErrorKind::AddrInUse => {
+                ErrorKind::AddrInUse => {
                     format!(
                         "see who has it: ss -ltnp 'sport = :{}'; or set daemon.listen",
                         address.port()

@@ -352,7 +352,7 @@ impl End<'_> {
     }
 
     /// Asks until there is an answer or the time is over: a daemon that is being
-    /// started anew takes the job up.
+    /// started anew takes the job up, one that is busy is so for a moment.
     fn insist<T>(
         &self,
         mut ask: impl FnMut(Duration) -> Result<T, ClientError>,
@@ -361,7 +361,7 @@ impl End<'_> {
         loop {
             let left = deadline.since(clock::now());
             match ask(left.max(LEAST_WAIT)) {
-                Err(ClientError::Lost(_) | ClientError::Unreachable { .. }) if !left.is_zero() => {
+                Err(error) if error.passes() && !left.is_zero() => {
                     std::thread::sleep(RETRY.min(left));
                 }
                 answer => return answer,
@@ -414,6 +414,21 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
+
+    #[test]
+    fn the_end_is_told_again_where_the_daemon_was_busy_and_no_other_refusal_is() {
+        let (job, exit) = ("j".parse().unwrap(), Exit::Code(0));
+        let (adopted_left, usage) = (false, Default::default());
+        let outcome = Outcome { exit, ended: clock::now(), adopted_left, usage };
+        let end = End { patience: END_WAIT, job: &job, pid: 1, outcome: &outcome };
+        let mut codes = vec!["not_permitted", "busy", "busy"];
+        let mut ask = |_| -> Result<(), ClientError> {
+            let code = codes.pop().unwrap_or_default().to_owned();
+            Err(ClientError::Refused { message: code.clone(), code })
+        };
+        assert_eq!(end.insist(&mut ask).unwrap_err().to_string(), "not_permitted");
+        assert!(codes.is_empty());
+    }
 
     #[test]
     fn a_folder_that_others_may_write_or_point_elsewhere_is_not_our_own() {

@@ -113,10 +113,10 @@ fn timestamp(record: &Record) -> Option<String> {
 }
 
 fn origin(record: &Record) -> String {
-    match &record.energy.provenance {
-        Some(provenance) => format!("{PROGRAM} ({provenance})"),
-        None => PROGRAM.to_owned(),
-    }
+    let whose = super::imported(std::slice::from_ref(record));
+    let whose = whose.map(|whose| format!("imported from {whose}"));
+    let words: Vec<String> = record.energy.provenance.clone().into_iter().chain(whose).collect();
+    if words.is_empty() { PROGRAM.to_owned() } else { format!("{PROGRAM} ({})", words.join(", ")) }
 }
 
 /// Of the counted domains of a kind; `None` where none was.

@@ -11,7 +11,7 @@ pub mod statement;
 
 use std::collections::BTreeMap;
 
-use super::{Record, text};
+use super::{Record, import, text};
 
 /// Joules of a kilowatt-hour.
 const KWH: f64 = 3.6e6;
@@ -48,6 +48,11 @@ fn distinct<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<String> {
 /// How the energy came about: `measured`, `mixed`, ….
 fn provenance(records: &[Record]) -> Option<String> {
     distinct(records.iter().filter_map(|record| record.energy.provenance.as_deref()))
+}
+
+/// Who counted, of those that are imported.
+fn imported(records: &[Record]) -> Option<String> {
+    distinct(records.iter().filter_map(|record| import::counted_by(&record.job.origin)))
 }
 
 /// The zones of the electricity.

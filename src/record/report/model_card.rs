@@ -7,7 +7,7 @@
 
 use serde_json::Value;
 
-use super::{PROGRAM, hardware, provenance, sum, zones};
+use super::{PROGRAM, hardware, imported, provenance, sum, zones};
 use crate::record::Record;
 
 /// Why there is no block.
@@ -52,6 +52,7 @@ fn entry(name: &str, text: String) -> String {
 /// Who says so, and what kind of figure it is.
 fn source(records: &[Record]) -> String {
     let mut words = vec![PROGRAM.to_owned()];
+    words.extend(imported(records).map(|whose| format!("imported from {whose}")));
     words.extend(provenance(records).map(|word| format!("energy {word}")));
     let with_pue = records.iter().filter(|record| record.energy.pue.is_some()).count();
     words.push(match with_pue {

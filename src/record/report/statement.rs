@@ -4,7 +4,9 @@
 
 use std::fmt::Write;
 
-use super::{PROGRAM, distinct, facility_kwh, hardware, machine_kwh, provenance, sum, zones};
+use super::{
+    PROGRAM, distinct, facility_kwh, hardware, imported, machine_kwh, provenance, sum, zones,
+};
 use crate::record::{Record, text};
 
 const UNKNOWN: &str = "not known";
@@ -95,6 +97,11 @@ fn method(records: &[Record]) -> Vec<String> {
          model of an estimate, without the sensors' gain; the carbon intensity's own error is not known."
             .to_owned(),
     ];
+    if let Some(whose) = imported(records) {
+        lines.push(format!(
+            "Not all of it was counted by aimeter: some is of {whose}, whose uncertainty is not known."
+        ));
+    }
     let gains = records.iter().filter_map(|record| record.energy.sensor_gain_percent);
     if let Some(most) = gains.reduce(f64::max) {
         lines.push(format!(

@@ -33,6 +33,8 @@ pub struct Now<'a> {
     grams_per_hour: Option<f64>,
     intensity: Option<Intensity<'a>>,
     domains: Vec<DomainNow<'a>>,
+    /// All that run, those that are not in the list too.
+    jobs_running: usize,
     jobs: Vec<Job>,
     /// Jobs that are not in the list, which takes the most powerful.
     jobs_left_out: usize,
@@ -143,6 +145,7 @@ pub fn now(
             .map(|(watts, view)| thousandths(watts * view.grams_per_kwh / 1e3)),
         intensity: intensity.map(Intensity::of),
         domains: snapshot.domains.iter().map(domain).collect(),
+        jobs_running: jobs.iter().filter(|job| job.running).count(),
         jobs_left_out: jobs.len().saturating_sub(JOBS),
         jobs: jobs.into_iter().take(JOBS).map(Job::of_view).collect(),
     }
@@ -299,4 +302,46 @@ fn thousandths(value: f64) -> f64 {
 
 fn hundredths(watts: f32) -> Option<f32> {
     (!watts.is_nan()).then(|| (watts * 100.0).round() / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::snapshot::{ByKind, JobMeta};
+    use crate::units::{Emissions, Power};
+
+    #[test]
+    fn running_jobs_are_counted_whether_the_list_has_room_for_them_or_not() {
+        let job = |place: usize, running: bool| JobView {
+            meta: Arc::new(JobMeta {
+                id: format!("j{place}").parse().unwrap(),
+                uid: 1,
+                name: String::new(),
+                user: String::new(),
+                project: None,
+            }),
+            running,
+            started: jiff::Timestamp::UNIX_EPOCH,
+            ended: None,
+            energy: ByKind::default(),
+            node: Energy::ZERO,
+            emissions: Emissions::ZERO,
+            embodied: Emissions::ZERO,
+            power: Power::ZERO,
+            work: None,
+        };
+        let mut snapshot = Snapshot::default();
+        let mut counts = |running: usize, ended: usize| {
+            let running = (0..running).map(|place| job(place, true));
+            snapshot.jobs =
+                running.chain((0..ended).map(|place| job(1_000 + place, false))).collect();
+            let now = now(&snapshot, None, None);
+            (now.jobs_running, now.jobs.len(), now.jobs_left_out)
+        };
+        assert_eq!(counts(3, 2), (3, 5, 0));
+        assert_eq!(counts(64, 500), (64, 64, 500));
+        assert_eq!(counts(70, 500), (70, 64, 506));
+    }
 }

@@ -34,6 +34,9 @@ use users::{Gate, Users};
 /// The longest file that is read.
 const LONGEST: u64 = 1024 * 1024;
 
+/// The most that the tokens of a burst may take to come back.
+const LONGEST_RATE: Duration = Duration::from_secs(366 * 86_400);
+
 /// Headers that may be set, and their values where only some make sense, as in the
 /// toolkit.
 const HEADERS: [(&str, &[&str]); 5] = [
@@ -75,14 +78,35 @@ pub enum WebError {
         /// What, and what would be right.
         what: String,
     },
+    /// A file that it names is closed to us.
+    #[error("{}: {what}", path.display())]
+    Closed {
+        /// Which web file.
+        path: PathBuf,
+        /// Which file, and why.
+        what: String,
+    },
+}
+
+impl WebError {
+    /// Whether it only cannot be read by who asks.
+    pub fn is_closed(&self) -> bool {
+        match self {
+            WebError::Read { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            WebError::Closed { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 /// One reading of the web file.
 pub struct WebConfig {
     /// TLS, where it is on.
     pub tls: Option<Arc<ServerConfig>>,
-    /// Whether a client must show a certificate.
+    /// Whether a client must show a certificate …
     clients_certified: bool,
+    /// … that bears a name of a list.
+    clients_named: bool,
     users: Users,
     headers: Vec<(HeaderName, HeaderValue)>,
     rate: Option<Rate>,
@@ -180,6 +204,7 @@ impl Web {
         *known = stamps;
         match result {
             Ok(new) => {
+                new.users.keep(&self.latest().users);
                 self.current.store(Arc::new(new));
                 tracing::info!("the web file {} was taken up", self.path.display());
             }
@@ -196,6 +221,8 @@ impl Web {
             "tls_server_config"
         } else if old.clients_certified && !new.clients_certified {
             "client_auth_type: RequireAndVerifyClientCert"
+        } else if old.clients_named && !new.clients_named {
+            "client_allowed_sans"
         } else if old.has_users() && !new.has_users() {
             "basic_auth_users"
         } else {
@@ -223,12 +250,20 @@ fn read(path: &Path, stamps: &mut Stamps) -> Result<WebConfig, WebError> {
         .map_err(|source| WebError::Read { path: path.to_owned(), source })?;
     let file = file::parse(path, &text)?;
     let folder = path.parent().unwrap_or(Path::new(""));
+    let mut closed = false;
     let mut read = |name: &'static str, named: &Path| {
         let named = folder.join(named);
-        read_file(&named, stamps)
-            .map_err(|error| format!("cannot read `{name}_file` {}: {error}", named.display()))
+        read_file(&named, stamps).map_err(|error| {
+            closed |= error.kind() == io::ErrorKind::PermissionDenied;
+            format!("cannot read `{name}_file` {}: {error}", named.display())
+        })
     };
-    checked(file, &mut read).map_err(|what| WebError::Content { path: path.to_owned(), what })
+    let checked = checked(file, &mut read);
+    let path = path.to_owned();
+    checked.map_err(|what| match closed {
+        true => WebError::Closed { path, what },
+        false => WebError::Content { path, what },
+    })
 }
 
 fn checked(file: WebFile, read: &mut tls::Read<'_>) -> Result<WebConfig, String> {
@@ -236,6 +271,7 @@ fn checked(file: WebFile, read: &mut tls::Read<'_>) -> Result<WebConfig, String>
     Ok(WebConfig {
         tls: tls.is_enabled().then(|| tls::config(&tls, read)).transpose()?.map(Arc::new),
         clients_certified: tls.client_auth_type.as_deref() == Some("RequireAndVerifyClientCert"),
+        clients_named: tls.client_allowed_sans.is_some(),
         users: Users::new(file.basic_auth_users.into_iter().flatten())?,
         headers: headers(file.http_server_config.unwrap_or_default())?,
         rate: rate(file.rate_limit.unwrap_or_default())?,
@@ -291,6 +327,9 @@ fn rate(part: RatePart) -> Result<Option<Rate>, String> {
     }
     if burst == 0 {
         return Err("`rate_limit`: with a `burst` of 0 no request would be answered".into());
+    }
+    if interval.checked_mul(burst).is_none_or(|time| time > LONGEST_RATE) {
+        return Err("`rate_limit`: `interval` times `burst` is more than a year".into());
     }
     Ok(Some(Rate { interval, burst }))
 }

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Tests of the web file as a whole: what it takes, and how a change is taken up.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::users::Verdict;
 use super::*;
 
 struct Folder(tempfile::TempDir);
@@ -77,6 +81,8 @@ fn every_mistake_is_said() {
         "web.yml: `rate_limit`: `interval` takes a number and a unit, such as 100ms or 1s"
     );
     assert!(folder.mistake("rate_limit: {interval: 1s}\n").contains("a `burst` of 0"));
+    let long = folder.mistake("rate_limit: {interval: 5000000000s, burst: 4294967295}\n");
+    assert!(long.contains("more than a year"), "{long}");
     folder.put("web.yml", &"#".repeat(2 * 1024 * 1024));
     let long = Web::open(&folder.path("web.yml")).map(drop).unwrap_err();
     assert!(long.to_string().ends_with("it has more than 1 MiB"), "{long}");
@@ -98,6 +104,29 @@ fn a_changed_file_is_taken_up_and_a_wrong_one_is_not() {
     assert!(web.look().has_users());
     folder.put("web.yml", &format!("{USERS}rate_limit: {{interval: 1s, burst: 2}}\n"));
     assert!(web.look().rate.is_some());
+}
+
+#[test]
+fn who_has_logged_in_does_so_again_after_a_change_that_is_not_of_the_password() {
+    let folder = Folder::new();
+    folder.put_certificate();
+    let hash = bcrypt::hash("right", 4).unwrap();
+    let users = format!("{TLS}basic_auth_users:\n  alice: {hash}\n");
+    let web = folder.open(&users).unwrap();
+    let credentials = format!("Basic {}", STANDARD.encode("alice:right"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let login = |gate: &Gate| {
+        let look = web.look();
+        runtime.block_on(look.users.look(Some(credentials.as_bytes()), gate))
+    };
+    assert_eq!(login(&Gate::default()), Verdict::Welcome);
+    folder.put_certificate();
+    // Guessers have taken every turn.
+    assert_eq!(login(&Gate::closed()), Verdict::Welcome);
+    let hash = bcrypt::hash("right", 4).unwrap();
+    folder.put("web.yml", &format!("{TLS}basic_auth_users:\n  alice: {hash}\n"));
+    assert_eq!(login(&Gate::closed()), Verdict::Busy);
+    assert_eq!(login(&Gate::default()), Verdict::Welcome);
 }
 
 #[test]
@@ -126,6 +155,10 @@ fn a_file_that_is_just_being_written_opens_no_door() {
         std::fs::write(folder.path("web.yml"), text).unwrap();
         assert!(Arc::ptr_eq(&web.look(), &first), "{text}");
     }
+    let names = format!("{certified}  client_allowed_sans: [scraper.test]\n{USERS}");
+    let named = folder.open(&names).unwrap();
+    folder.put("web.yml", &format!("{certified}{USERS}"));
+    assert!(named.look().clients_named, "any certificate of the CA would do");
     std::fs::write(folder.path("web.yml"), format!("{certified}{USERS}")).unwrap();
     assert!(!Arc::ptr_eq(&web.look(), &first));
     let web = folder.open(TLS).unwrap();

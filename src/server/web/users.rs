@@ -92,6 +92,16 @@ impl Users {
         Ok(Users { known, nobody })
     }
 
+    /// Takes over who has logged in, as far as their hashes are the same.
+    pub fn keep(&self, earlier: &Users) {
+        for (name, user) in &self.known {
+            let same = earlier.known.get(name).filter(|same| same.hash == user.hash);
+            if let Some(digest) = same.and_then(Known::right) {
+                user.note(digest);
+            }
+        }
+    }
+
     /// Whether nobody has to say who they are.
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
@@ -126,9 +136,12 @@ impl Users {
 }
 
 impl Known {
+    fn right(&self) -> Option<[u8; 32]> {
+        *self.right.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn was_right(&self, digest: &[u8; 32]) -> bool {
-        let right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
-        right.is_some_and(|right| right.ct_eq(digest).into())
+        self.right().is_some_and(|right| right.ct_eq(digest).into())
     }
 
     fn note(&self, digest: [u8; 32]) {
@@ -137,6 +150,12 @@ impl Known {
 }
 
 impl Gate {
+    /// One at which nobody gets a turn.
+    #[cfg(test)]
+    pub fn closed() -> Gate {
+        Gate { waiting: Semaphore::new(0), ..Gate::default() }
+    }
+
     /// Whether the password is the hash's; `None`: too many ask.
     async fn compare(&self, hash: String, password: Vec<u8>) -> Option<bool> {
         let _waiting = self.waiting.try_acquire().ok()?;

@@ -200,7 +200,7 @@ function showNow(now) {
   put("per-hour", "CO₂e, if it goes on like this");
   showIntensity(now.intensity);
   const running = now.jobs.filter((job) => job.state === "running");
-  put("running", String(running.length + (running.length === now.jobs.length ? now.jobs_left_out : 0)));
+  put("running", String(now.jobs_running));
   put("jobs-watts", lastStarted(running));
   showDomains(text.ordered(now.domains));
   takeJobs(now);
@@ -260,20 +260,22 @@ function showDomains(domains) {
 // --- Jobs --------------------------------------------------------------------------
 
 let jobs = [];
-let running = null;
 let listed = 0;
+// Whether `jobs` has all that run.
+let known = false;
 
+// Of many jobs `now` has the most powerful: one that is not among them has not ended for
+// that, nor has one that comes up just started.
 function takeJobs(now) {
-  const ids = new Set(now.jobs.filter((job) => job.state === "running").map((job) => job.id));
-  const ended = jobs.some((job) => job.state === "running" && !ids.has(job.id));
-  const began = [...ids].some((id) => running && !running.has(id));
-  if (running && (ended || began)) {
-    const word = now.jobs.find((job) => running.has(job.id) !== ids.has(job.id));
-    if (word) say(`Job ${word.name} ${ids.has(word.id) ? "started" : "ended"}.`);
+  const live = new Map(now.jobs.map((job) => [job.id, job]));
+  const running = new Set(jobs.filter((job) => job.state === "running").map((job) => job.id));
+  const runs = (id) => (live.has(id) ? live.get(id).state === "running" : now.jobs_left_out > 0);
+  const changed = [...new Set([...running, ...live.keys()])].find((id) => running.has(id) !== runs(id));
+  if (known && changed !== undefined) {
+    const word = live.get(changed);
+    if (word) say(`Job ${word.name} ${runs(changed) ? "started" : "ended"}.`);
     setTimeout(loadJobs, 1500);
   }
-  running = ids;
-  const live = new Map(now.jobs.map((job) => [job.id, job]));
   jobs = jobs.map((job) => {
     const newer = live.get(job.id);
     live.delete(job.id);
@@ -283,8 +285,10 @@ function takeJobs(now) {
   });
   jobs = [...live.values(), ...jobs];
   showJobs(now);
-  // The ledger knows a little later how long a job took.
-  const open = jobs.some((job) => job.state !== "running" && job.duration_seconds === null);
+  // How long a job took the ledger knows a little later; those that `now` leaves out are in
+  // the list.
+  const told = new Set(now.jobs.map((job) => job.id));
+  const open = jobs.some((job) => (job.state === "running" ? !told.has(job.id) : job.duration_seconds === null));
   if (open && performance.now() - listed > 5000) loadJobs();
 }
 
@@ -293,6 +297,7 @@ async function loadJobs() {
   try {
     const list = await ask("/api/v1/jobs");
     jobs = list.jobs;
+    known = true;
     put("no-jobs", list.trouble ?? element("no-jobs").textContent);
     showJobs(null);
   } catch {

@@ -202,7 +202,8 @@ async function load() {
     const trouble = element("trouble");
     trouble.hidden = false;
     put(trouble, error.message);
-    runs = false;
+    // Else the daemon cannot tell just now.
+    if (error.status === 404) runs = false;
   }
   if (runs === false) {
     leave?.();
@@ -217,7 +218,7 @@ leave = connect({
   now: (now) => {
     put("release", `aimeter ${now.release}`);
     names = text.domainNames(now.domains);
-    if (runs && Date.now() - asked >= 5000) load();
+    if (runs !== false && Date.now() - asked >= 5000) load();
   },
   begin: load,
 });
