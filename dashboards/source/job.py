@@ -123,7 +123,7 @@ def phases():
             time: ("Time", "dtdhms"),
             f"{energy} / {time}": ("Mean power", "watt"),
         },
-        size=(14, 8),
+        size=(12, 8),
         sort="Energy",
     )
 
@@ -140,7 +140,7 @@ def units():
             f"scalar({ENERGY}) / ({count} > 0)": ("Each", "joule"),
             f"scalar({GRAMS}) / ({count} > 0)": ("CO2e of each", "massg"),
         },
-        size=(10, 8),
+        size=(12, 8),
         sort="Count",
     )
 
