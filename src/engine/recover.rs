@@ -74,6 +74,7 @@ impl Engine {
                 meta: meta.into(),
                 started: summary.row.started,
                 ended: summary.row.ended,
+                duration: summary.row.duration,
                 energy,
                 node,
                 emissions: Emissions::of(total, intensity, pue),

@@ -261,7 +261,9 @@ impl Work {
             }
         }
         let phases = self.phases.iter().enumerate().map(phase).collect();
-        Arc::new(WorkView { phases, units })
+        let present = current.checked_sub(1).and_then(|place| self.phases.get(place));
+        let current = present.map(|phase| Arc::clone(&phase.name));
+        Arc::new(WorkView { phases, current, units })
     }
 }
 
