@@ -6,14 +6,19 @@
 //! checks a record. Statistics, levels and comparison are pure, values in and values
 //! out; nothing here ever leaves out a repetition.
 
+pub mod checked;
+pub mod compare;
 pub mod derive;
 pub mod exceptions;
 pub mod hash;
 pub mod level;
 pub mod read;
 pub mod record;
+pub mod reference;
 pub mod statistics;
+pub mod table;
 pub mod validate;
+pub mod words;
 
 #[cfg(test)]
 #[path = "../../tests/bench_record/mod.rs"]

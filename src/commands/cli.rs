@@ -25,7 +25,7 @@ use crate::jobs::timing::Policy;
 use crate::jobs::{JobId, JobState};
 
 pub use super::mark::MarkArgs;
-pub use bench::{BenchCommand, SignArgs, ValidateArgs};
+pub use bench::{BenchCommand, CompareArgs, SignArgs, TableArgs, TableFormat, ValidateArgs};
 pub use import::{CodecarbonArgs, ImportAction, OutputArgs, SlurmArgs};
 pub use report::{ReportArgs, ReportFormat};
 pub use top::TopArgs;

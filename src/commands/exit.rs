@@ -29,6 +29,8 @@ pub enum Code {
     NotValid,
     /// `bench validate`, `bench sign`: a file is no record that can be read.
     Unreadable,
+    /// `bench compare`: the records are of different functional units.
+    NotComparable,
     /// `run`: the command cannot be executed.
     NotExecutable,
     /// `run`: the command was not found.
@@ -37,7 +39,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in order.
-    pub const ALL: [Code; 11] = [
+    pub const ALL: [Code; 12] = [
         Code::Success,
         Code::Failed,
         Code::Usage,
@@ -47,6 +49,7 @@ impl Code {
         Code::Warned,
         Code::NotValid,
         Code::Unreadable,
+        Code::NotComparable,
         Code::NotExecutable,
         Code::NotFound,
     ];
@@ -63,6 +66,7 @@ impl Code {
             Code::Warned => 6,
             Code::NotValid => 7,
             Code::Unreadable => 8,
+            Code::NotComparable => 9,
             Code::NotExecutable => 126,
             Code::NotFound => 127,
         }
@@ -87,6 +91,7 @@ impl Code {
             Code::Unreadable => {
                 "`bench validate`, `bench sign`: a file is no benchmark record that can be read"
             }
+            Code::NotComparable => "`bench compare`: the records are of different functional units",
             Code::NotExecutable => "`run`: the command cannot be executed",
             Code::NotFound => "`run`: the command was not found",
         }
