@@ -7,6 +7,7 @@
 //! in the files beside this one.
 
 mod csv;
+mod html;
 mod markdown;
 mod text;
 
@@ -21,6 +22,7 @@ use super::words;
 use crate::record::text as figures;
 
 pub use csv::csv;
+pub use html::html;
 pub use markdown::markdown;
 pub use text::text;
 
@@ -288,7 +290,7 @@ impl Row {
             known(&self.work),
             words::level(self.level).to_owned(),
             self.told_energy(),
-            figures::percent(self.half_width_percent()),
+            self.told_width(),
             self.told_ratio(),
             self.grams_per_kwh.map_or_else(nothing, figures::number),
             known(&self.zone),
@@ -312,9 +314,12 @@ impl Row {
         format!("{sign}{}", figures::energy(self.joules_per_unit))
     }
 
-    /// Half of the interval's width over the mean.
-    fn half_width_percent(&self) -> f64 {
-        (self.high - self.low) / 2.0 / self.joules_per_unit * 100.0
+    /// Half of the interval's width over the mean; an order of magnitude has none.
+    fn told_width(&self) -> String {
+        if self.level == Level::D {
+            return "-".to_owned();
+        }
+        figures::percent((self.high - self.low) / 2.0 / self.joules_per_unit * 100.0)
     }
 
     fn told_ratio(&self) -> String {
@@ -363,12 +368,12 @@ impl Group {
 
 /// What is said of the rows from the literature.
 const REFERENCE_HEADING: &str =
-    "From the literature, training, joules per run: not measured, not ranked";
+    "From the literature: training, joules per run; not measured, not ranked";
 
 /// What must be known of the columns.
-const REMARK: &str = "ENERGY is that of the machines per unit, ± its 95 % interval; OPERATIONAL is its \
-                      CO2e on the grid of the time, with PUE where one is stated; EMBODIED is of \
-                      making the hardware";
+const REMARK: &str = "Energy is that of the machines per unit, ± its 95 % interval; operational is \
+                      its CO2e on the grid of the time, with PUE where one is stated; embodied is \
+                      of making the hardware";
 
 /// A foreign text on one line, shortened.
 fn shortened(foreign: &str) -> String {

@@ -40,9 +40,9 @@ pub fn role(role: Role) -> &'static str {
     }
 }
 
-/// A unit with its name and role: `joules per token (tokens, training)`.
+/// A unit with its name and role: `Joules per token (tokens, training)`.
 pub fn heading(of: &UnitPart) -> String {
-    format!("joules per {} ({}, {})", unit(of), text::line(&of.name), role(of.role))
+    format!("Joules per {} ({}, {})", unit(of), text::line(&of.name), role(of.role))
 }
 
 /// How units are counted.

@@ -3,7 +3,10 @@
 //! truth is known.
 
 mod campaigns;
+#[path = "../common/chromium.rs"]
+mod chromium;
 mod compare;
+mod page;
 mod table;
 
 use std::process::{Command, Stdio};

@@ -97,8 +97,8 @@ fn what_is_of_another_unit_or_counts_other_domains_is_in_another_group() {
         .collect();
     assert_eq!(sizes, [1, 1, 1, 5, 1], "{board:#}");
     let text = table(&folder, &[]);
-    assert!(text.contains("joules per run to accuracy ≥ 0.75 (runs, training)"), "{text}");
-    assert!(text.contains("joules per token (tokens, inference); counted: GPU, CPU, DRAM"));
+    assert!(text.contains("Joules per run to accuracy ≥ 0.75 (runs, training)"), "{text}");
+    assert!(text.contains("Joules per token (tokens, inference); counted: GPU, CPU, DRAM"));
     let only = json(&folder, &["--unit", "quality"]);
     assert_eq!(only["groups"].as_array().unwrap().len(), 2);
     assert_eq!(only["references"].as_array().unwrap().len(), 0);

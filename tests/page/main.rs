@@ -4,6 +4,8 @@
 
 mod api;
 mod browser;
+#[path = "../common/chromium.rs"]
+mod chromium;
 mod pictures;
 #[path = "../common/rig.rs"]
 mod rig;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use super::files::{self, Unread, below, has_signature, load};
 use crate::benchmark::checked::Refused;
-use crate::benchmark::table::{Board, Choice, Entry, Invalid, board, csv, markdown, text};
+use crate::benchmark::table::{Board, Choice, Entry, Invalid, board, csv, html, markdown, text};
 use crate::commands::cli::{TableArgs, TableFormat};
 use crate::commands::exit::{Code, Failure};
 use crate::commands::{complain, output_style};
@@ -45,7 +45,9 @@ fn form(args: &TableArgs, board: &Board, style: Style) -> Result<Vec<u8>, Failur
         TableFormat::Text => Ok(text(board, style).into_bytes()),
         TableFormat::Markdown => Ok(markdown(board).into_bytes()),
         TableFormat::Csv => csv(board).map_err(|error| failed(error.into())),
-        TableFormat::Html => Ok(Vec::new()),
+        TableFormat::Html => {
+            html(board).map(String::into_bytes).map_err(|error| failed(error.into()))
+        }
     }
 }
 
