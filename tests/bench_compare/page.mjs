@@ -65,7 +65,8 @@ try {
   assert.equal(lengths.filter((length) => length > 20).length, bars, String(lengths));
   await accessible(desk, "the table");
   await fits(desk, "the table");
-  await picture(desk, "bench-table");
+  if (folder !== "-") await group.screenshot({ path: `${folder}/bench-table.png` });
+  await picture(desk, "bench-table-desk");
   const phone = await open({ viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true });
   await accessible(phone, "the table on a phone");
   await fits(phone, "the table on a phone");

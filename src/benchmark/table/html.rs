@@ -158,7 +158,7 @@ fn bar(row: &Row) -> Bar {
     };
     let rank = match row.rank {
         Some(_) => row.told_rank(),
-        None => format!("level {}", words::level(row.level)),
+        None => format!("level {}:", words::level(row.level)),
     };
     Bar {
         name: format!("{rank}  {}", row.name),
@@ -228,8 +228,7 @@ fn literature(references: &[Reference]) -> Result<Markup, PlotError> {
             .right("g/kWh")
             .right("Operational")
             .right("As printed")
-            .right("Embodied")
-            .left("Note");
+            .right("Embodied");
     for one in references {
         let embodied = one.embodied_grams_per_run;
         table.row([
