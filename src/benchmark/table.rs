@@ -34,8 +34,19 @@ const LONGEST: usize = 28;
 pub struct Entry {
     /// The record.
     pub checked: Checked,
-    /// Whether a signature lies beside it.
-    pub signature: bool,
+    /// Its signature.
+    pub signed: Signed,
+}
+
+/// A record's signature; nobody was asked whose key it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signed {
+    /// There is none.
+    No,
+    /// Of these bytes, by the key of this fingerprint.
+    By(String),
+    /// It could not be looked at.
+    Unknown,
 }
 
 /// A file that calls itself a benchmark record and is not valid.
@@ -112,8 +123,10 @@ pub struct Row {
     pub machine: Option<String>,
     /// RFC 3339, UTC.
     pub started_at: String,
-    /// Whether a signature lies beside the file; it was not checked.
-    pub signature: bool,
+    /// `none`; `unchecked`: nobody was asked whose key it is.
+    pub signature: &'static str,
+    /// The fingerprint of the key that made it; null: none, or it could not be looked at.
+    pub signature_key: Option<String>,
     /// The campaign's id.
     pub campaign: String,
     /// Its file.
@@ -246,7 +259,11 @@ fn row(entry: &Entry) -> Row {
         pue: record.pue.as_ref().map(|pue| pue.value),
         machine: record.machine.host.name.clone(),
         started_at: record.campaign.started_at.clone(),
-        signature: entry.signature,
+        signature: if entry.signed == Signed::No { "none" } else { "unchecked" },
+        signature_key: match &entry.signed {
+            Signed::By(key) => Some(key.clone()),
+            Signed::No | Signed::Unknown => None,
+        },
         campaign: record.campaign.id.clone(),
         file: entry.checked.file.clone(),
     }
@@ -299,6 +316,18 @@ impl Row {
             known(&self.machine),
             self.started_at.chars().take(10).collect(),
         ]
+    }
+
+    fn is_signed(&self) -> bool {
+        self.signature != "none"
+    }
+
+    /// `none`, or the key in short.
+    fn told_signature(&self) -> String {
+        match &self.signature_key {
+            Some(key) => format!("key {}…", key.chars().take(16).collect::<String>()),
+            None => self.signature.to_owned(),
+        }
     }
 
     fn told_rank(&self) -> String {
@@ -369,6 +398,10 @@ impl Group {
 /// What is said of the rows from the literature.
 const REFERENCE_HEADING: &str =
     "From the literature: training, joules per run; not measured, not ranked";
+
+/// What must be known of signatures.
+const SIGNED: &str = "signed, by a key that nobody was asked about; `aimeter bench validate \
+                      --allowed-signers` does";
 
 /// What must be known of the columns.
 const REMARK: &str = "Energy is that of the machines per unit, ± its 95 % interval; operational is \

@@ -2,6 +2,8 @@
 //! `aimeter bench compare` and `bench table`: the real binary on records of campaigns whose
 //! truth is known.
 
+#[path = "../bench_record/mod.rs"]
+mod bench_record;
 mod campaigns;
 #[path = "../common/chromium.rs"]
 mod chromium;

@@ -51,7 +51,6 @@ fn leaderboard(name: &'static str) -> Folder {
         });
         folder.put(&format!("{seed}.json"), &record);
     }
-    folder.write("7.json.sig", "-----BEGIN SSH SIGNATURE-----");
     let mut bad = Truth { seed: 30, ..Truth::default() }.record();
     bad.repetitions[0].domains[0].joules *= 0.9;
     folder.put("changed.json", &bad);

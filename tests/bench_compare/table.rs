@@ -2,11 +2,12 @@
 //! `aimeter bench table` on folders of records.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use aimeter::benchmark::record::{Level, Role};
 use serde_json::Value;
 
-use crate::campaigns::{Folder, Truth, accuracy};
+use crate::campaigns::{Folder, Truth, to_accuracy, without_memory};
 use crate::{aimeter, failed, printed};
 
 fn table(folder: &Folder, args: &[&str]) -> String {
@@ -79,14 +80,9 @@ fn what_is_of_another_unit_or_counts_other_domains_is_in_another_group() {
     let truth = |seed| Truth { seed, ..Truth::default() };
     let sample = truth(11).changed(|record| record.unit.role = Role::Consumer);
     folder.put("inference.json", &sample);
-    folder.put("75.json", &truth(12).changed(|record| record.unit = accuracy(0.75)));
-    folder.put("80.json", &truth(13).changed(|record| record.unit = accuracy(0.8)));
-    let less = truth(14).changed(|record| {
-        for one in &mut record.repetitions {
-            one.domains[1].summed = false;
-            one.joules -= one.domains[1].joules;
-        }
-    });
+    folder.put("75.json", &truth(12).changed(|record| to_accuracy(record, 0.75, true)));
+    folder.put("80.json", &truth(13).changed(|record| to_accuracy(record, 0.8, true)));
+    let less = truth(14).changed(without_memory);
     folder.put("less.json", &less);
     let board = json(&folder, &[]);
     let sizes: Vec<usize> = board["groups"]
@@ -95,7 +91,7 @@ fn what_is_of_another_unit_or_counts_other_domains_is_in_another_group() {
         .iter()
         .map(|group| group["rows"].as_array().unwrap().len())
         .collect();
-    assert_eq!(sizes, [1, 1, 1, 5, 1], "{board:#}");
+    assert_eq!(sizes, [1, 1, 1, 1, 5], "{board:#}");
     let text = table(&folder, &[]);
     assert!(text.contains("Joules per run to accuracy ≥ 0.75 (runs, training)"), "{text}");
     assert!(text.contains("Joules per token (tokens, inference); counted: GPU, CPU, DRAM"));
@@ -193,15 +189,33 @@ fn a_folder_without_records_says_so_and_one_that_is_not_there_fails() {
 }
 
 #[test]
-fn a_signature_beside_the_file_is_told_and_not_taken_as_checked() {
+fn a_signature_is_told_with_its_key_and_a_bad_one_makes_the_record_not_valid() {
     let folder = field();
-    folder.write("one.json.sig", "-----BEGIN SSH SIGNATURE-----");
+    let key = folder.path().join("key");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&key)
+        .status()
+        .unwrap_or_else(|error| {
+            panic!("this test needs ssh-keygen: install openssh-client ({error})")
+        });
+    assert!(made.success());
+    for name in ["one.json", "two.json"] {
+        let file = folder.path().join(name);
+        printed(aimeter(&["bench", "sign"]).arg(file).arg("--key").arg(&key));
+    }
+    // Signed as something else than it is.
+    let other = Truth { name: "two", seed: 99, ..Truth::default() };
+    folder.put("two.json", &other.record());
     let found = rows(&table(&folder, &["--format", "csv"]));
-    let signature = |name: &str| {
-        found.iter().find(|row| row["name"] == name).map(|row| row["signature"].clone()).unwrap()
-    };
-    assert_eq!((signature("one").as_str(), signature("two").as_str()), ("not checked", "none"));
-    assert!(table(&folder, &[]).contains("§ a signature lies beside it"));
+    let row = |field: &str, value: &str| found.iter().find(|row| row[field] == value).unwrap();
+    let (one, three) = (row("name", "one"), row("name", "three"));
+    assert_eq!((one["signature"].as_str(), three["signature"].as_str()), ("unchecked", "none"));
+    assert!(one["signature_key"].starts_with("SHA256:"), "{one:?}");
+    let two = row("file", "two.json");
+    assert_eq!(two["status"], "invalid");
+    assert!(two["remark"].contains("signature"), "{two:?}");
+    assert!(table(&folder, &[]).contains("§ signed, by a key that nobody was asked about"));
 }
 
 /// A spreadsheet must not compute, a terminal not move, a page not grow by a name.
@@ -221,7 +235,6 @@ fn hostile_names_stay_text_in_every_form() {
         let record = record.changed(|record| {
             record.machine.host.name = Some(name.to_owned());
             record.workload.builtin = Some(name.to_owned());
-            record.campaign.started_at = name.to_owned();
             for one in &mut record.repetitions {
                 one.intensity.as_mut().unwrap().zone = name.to_owned();
             }

@@ -10,7 +10,7 @@ use super::{Board, Group, Row};
 use crate::record::text::line;
 
 /// The columns.
-pub const COLUMNS: [&str; 33] = [
+pub const COLUMNS: [&str; 34] = [
     "status",
     "rank",
     "shared",
@@ -40,6 +40,7 @@ pub const COLUMNS: [&str; 33] = [
     "machine",
     "started_at",
     "signature",
+    "signature_key",
     "campaign",
     "file",
     "source",
@@ -127,7 +128,8 @@ fn measured(group: &Group, row: &Row, column: &str) -> String {
         "embodied_grams_per_unit" => number(row.embodied_grams_per_unit),
         "machine" => known(&row.machine),
         "started_at" => safe(&row.started_at),
-        "signature" => if row.signature { "not checked" } else { "none" }.to_owned(),
+        "signature" => row.signature.to_owned(),
+        "signature_key" => row.signature_key.clone().unwrap_or_default(),
         "campaign" => safe(&row.campaign),
         "file" => safe(&row.file),
         "remark" => row.unranked.clone().unwrap_or_default(),

@@ -135,7 +135,7 @@ fn energies(group: &Group) -> Result<Markup, PlotError> {
             figure(row.joules_per_unit),
             end(row.high),
             word(&date),
-            html! { (if row.signature { "there, not checked" } else { "none" }) },
+            html! { (row.told_signature()) },
             foreign(&row.file),
         ]);
     }

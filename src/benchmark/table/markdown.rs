@@ -17,9 +17,9 @@ pub fn markdown(board: &Board) -> String {
             COLUMNS.into_iter().chain([("SIGNATURE", false)]).collect();
         head(&mut out, &columns);
         for row in &group.rows {
-            let signature = if row.signature { "there, not checked" } else { "none" };
+            let signature = row.told_signature();
             let cells = row.cells().map(|cell| shortened(&cell));
-            cells_of(&mut out, cells.iter().map(String::as_str).chain([signature]));
+            cells_of(&mut out, cells.iter().map(String::as_str).chain([signature.as_str()]));
         }
         out.push('\n');
         for remark in group.remarks() {

@@ -7,7 +7,8 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::super::record::Level;
 use super::{
-    Board, COLUMNS, Group, REFERENCE_COLUMNS, REFERENCE_HEADING, REMARK, reference_cells, shortened,
+    Board, COLUMNS, Group, REFERENCE_COLUMNS, REFERENCE_HEADING, REMARK, Row, SIGNED,
+    reference_cells, shortened,
 };
 use crate::record::summary::Style;
 use crate::record::text::line;
@@ -51,11 +52,11 @@ pub fn text(board: &Board, style: Style) -> String {
 fn of_group(out: &mut String, group: &Group, style: Style) {
     separate(out);
     _ = writeln!(out, "{}", paint(&group.heading(), BOLD, style));
-    let signed = group.rows.iter().any(|row| row.signature);
+    let signed = group.rows.iter().any(Row::is_signed);
     let mut table = new(&COLUMNS);
     for row in &group.rows {
         let mut cells = row.cells().map(|cell| shortened(&cell));
-        if row.signature {
+        if row.is_signed() {
             cells[COLUMNS.len() - 1].push_str(" §");
         }
         table.add_row(cells);
@@ -74,7 +75,7 @@ fn of_group(out: &mut String, group: &Group, style: Style) {
         _ = writeln!(out, "  {remark}");
     }
     if signed {
-        _ = writeln!(out, "  § a signature lies beside it; `aimeter bench validate` checks it");
+        _ = writeln!(out, "  § {SIGNED}");
     }
     out.push('\n');
 }

@@ -5,36 +5,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::signature::{self, Signature};
+use super::validate::{bytes_of, line};
 use crate::benchmark::checked::{Checked, Refused, read};
+use crate::benchmark::read::ReadError;
+use crate::benchmark::table::{Entry, Signed};
 use crate::commands::exit::{Code, Failure};
-use crate::record::text::line;
-
-/// A larger file is no benchmark record.
-const LARGEST: u64 = 64 << 20;
-
-/// Why a file gives no record.
-#[derive(Debug, thiserror::Error)]
-pub enum Unread {
-    /// It cannot be read.
-    #[error(transparent)]
-    File(#[from] io::Error),
-    /// It is no benchmark record, or not a valid one.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-}
-
-/// Reads a file, which is called `name` in what is said of it.
-///
-/// # Errors
-/// [`Unread`].
-pub fn load(path: &Path, name: &str) -> Result<Checked, Unread> {
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() || metadata.len() > LARGEST {
-        return Err(Refused::Foreign.into());
-    }
-    let text = String::from_utf8(fs::read(path)?).map_err(|_| Refused::Foreign)?;
-    Ok(read(name, &text)?)
-}
 
 /// A record that is named on the command line.
 ///
@@ -42,14 +18,51 @@ pub fn load(path: &Path, name: &str) -> Result<Checked, Unread> {
 /// With what to do next.
 pub fn named(path: &Path) -> Result<Checked, Failure> {
     let name = line(&path.to_string_lossy());
-    load(path, &name).map_err(|error| {
-        let hint = match &error {
-            Unread::File(_) | Unread::Refused(Refused::Foreign | Refused::Version(_)) => "",
-            Unread::Refused(_) => "; `aimeter bench validate` names each violation",
-        };
-        let error = line(&error.to_string());
-        Failure::new(Code::Failed, format!("cannot use {name}: {error}{hint}"))
+    let failed = |code, what: &str| Failure::new(code, format!("cannot use {name}: {what}"));
+    let bytes = bytes_of(path).map_err(|error| failed(Code::Unreadable, &error))?;
+    read(&name, &bytes).map_err(|error| {
+        let told = line(&error.to_string());
+        match error {
+            Refused::Foreign | Refused::Unreadable(ReadError::Version(_)) => {
+                failed(Code::Unreadable, &told)
+            }
+            _ => failed(
+                Code::NotValid,
+                &format!("{told}; `aimeter bench validate` names each violation"),
+            ),
+        }
     })
+}
+
+/// Why a file of a folder gives no row.
+#[derive(Debug)]
+pub enum Left {
+    /// It is no benchmark record.
+    Skipped(String),
+    /// It is one, and not valid.
+    Invalid(String),
+}
+
+/// A record of a folder, with its signature; `name` is what it is called.
+///
+/// # Errors
+/// [`Left`].
+pub fn found(path: &Path, name: &str) -> Result<Entry, Left> {
+    let bytes = bytes_of(path).map_err(Left::Skipped)?;
+    let checked = read(name, &bytes).map_err(|error| match error {
+        Refused::Foreign => Left::Skipped(error.to_string()),
+        error => Left::Invalid(error.to_string()),
+    })?;
+    let signed = match signature::check(path, &bytes, None) {
+        Ok(Signature::None) => Signed::No,
+        Ok(Signature::By { key } | Signature::Allowed { key, .. }) => Signed::By(key),
+        Ok(Signature::Bad { found, .. }) => {
+            return Err(Left::Invalid(format!("its signature does not count: {found}")));
+        }
+        // Without ssh-keygen nothing is known of it.
+        Err(_) => Signed::Unknown,
+    };
+    Ok(Entry { checked, signed })
 }
 
 /// Every `*.json` in a folder and below, in order. Links to folders are not followed.
@@ -64,16 +77,9 @@ pub fn below(folder: &Path) -> io::Result<Vec<PathBuf>> {
         let path = entry.path();
         if entry.file_type()?.is_dir() {
             found.extend(below(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "json") {
+        } else if path.extension().is_some_and(|extension| extension == "json") && path.is_file() {
             found.push(path);
         }
     }
     Ok(found)
-}
-
-/// Whether a signature lies beside a file, as `ssh-keygen -Y sign` puts it.
-pub fn has_signature(path: &Path) -> bool {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".sig");
-    Path::new(&name).is_file()
 }

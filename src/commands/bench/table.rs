@@ -8,14 +8,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use super::files::{self, Unread, below, has_signature, load};
-use crate::benchmark::checked::Refused;
+use super::files::{Left, below, found};
+use super::validate::line;
 use crate::benchmark::table::{Board, Choice, Entry, Invalid, board, csv, html, markdown, text};
 use crate::commands::cli::{TableArgs, TableFormat};
 use crate::commands::exit::{Code, Failure};
 use crate::commands::{complain, output_style};
 use crate::record::summary::Style;
-use crate::record::text::line;
 
 /// Writes the table.
 ///
@@ -60,19 +59,20 @@ fn gather(args: &TableArgs) -> Result<(Vec<Entry>, Vec<Invalid>), Failure> {
     let (mut entries, mut invalid) = (Vec::new(), Vec::new());
     for path in below(&args.dir).map_err(unreadable)? {
         let name = path.strip_prefix(&args.dir).unwrap_or(&path).to_string_lossy().into_owned();
-        match load(&path, &name) {
-            Ok(checked) => {
-                let campaign = checked.record.campaign.id.clone();
+        match found(&path, &name) {
+            Ok(entry) => {
+                let campaign = entry.checked.record.campaign.id.clone();
                 if let Some(other) = first.get(&campaign) {
                     skip(&name, &format!("it is of the same campaign as {other}"));
                     continue;
                 }
                 first.insert(campaign, name);
-                entries.push(Entry { checked, signature: has_signature(&path) });
+                entries.push(entry);
             }
-            Err(Unread::Refused(refused @ Refused::Foreign)) => skip(&name, &refused.to_string()),
-            Err(files::Unread::File(error)) => skip(&name, &error.to_string()),
-            Err(error) => invalid.push(Invalid { file: name, reason: error.to_string() }),
+            Err(Left::Skipped(why)) => skip(&name, &why),
+            Err(Left::Invalid(reason)) => {
+                invalid.push(Invalid { file: name, reason: line(&reason) });
+            }
         }
     }
     Ok((entries, invalid))
