@@ -99,6 +99,10 @@ fn what_is_of_another_unit_or_counts_other_domains_is_in_another_group() {
     assert_eq!(only["groups"].as_array().unwrap().len(), 2);
     assert_eq!(only["references"].as_array().unwrap().len(), 0);
     assert_eq!(json(&folder, &["--unit", "step"])["groups"].as_array().unwrap().len(), 0);
+    let output =
+        aimeter(&["bench", "table", "--unit", "step"]).arg(folder.path()).output().unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(words.contains("no valid record is of the unit step"), "{words}");
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn energies(group: &Group) -> Result<Markup, PlotError> {
             end(row.high),
             word(&date),
             html! { (row.told_signature()) },
-            foreign(&row.file),
+            word(&row.file),
         ]);
     }
     let drawing = Drawing {

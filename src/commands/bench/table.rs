@@ -26,7 +26,11 @@ pub fn run(args: &TableArgs) -> Result<ExitCode, Failure> {
         complain(&format!("no benchmark record in {}", line(&args.dir.to_string_lossy())));
     }
     let choice = Choice { units: args.unit.clone(), no_reference: args.no_reference };
+    let some = !entries.is_empty();
     let board = board(entries, invalid, &choice);
+    if some && board.groups.is_empty() {
+        complain(&format!("no valid record is of the unit {}", line(&args.unit.join(", "))));
+    }
     let written = form(args, &board, output_style())?;
     let mut out = io::stdout().lock();
     out.write_all(&written).and_then(|()| out.flush()).map_err(Failure::of_output)?;
