@@ -4,7 +4,7 @@
 //! What it needs is told in `tests/common/chromium.rs`.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::chromium;
 use crate::rig::{Wrapped, burn};
@@ -12,6 +12,11 @@ use crate::world::{Listener, daemon, machine, with_a_day};
 
 /// A name that would do harm where it is not taken as text.
 const NAME: &str = "<img src=x onerror=alert(1)> train";
+
+/// `node SCRIPT ARGUMENTS` of a script beside this file; see [`chromium::node`].
+pub fn node(script: &str, arguments: &[&str]) -> Command {
+    chromium::node(&format!("tests/page/{script}"), arguments)
+}
 
 #[test]
 fn a_person_sees_what_is_used_as_it_is_used() {
@@ -30,7 +35,7 @@ fn a_person_sees_what_is_used_as_it_is_used() {
         (slots > 0 && now["intensity"]["grams_per_kwh"] == 164.0).then_some(())
     });
 
-    let mut browser = chromium::node("tests/page/browser.mjs", &[&format!("http://{address}")])
+    let mut browser = node("browser.mjs", &[&format!("http://{address}")])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

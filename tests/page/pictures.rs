@@ -13,7 +13,7 @@ use std::time::Duration;
 use nvml_standin::{Gpu, Level, Trace as GpuTrace};
 use powercap_standin::{PowercapTree, Trace};
 
-use crate::chromium::node;
+use crate::browser::node;
 use crate::rig::{Rig, Wrapped};
 use crate::world::with_a_day;
 
@@ -112,8 +112,7 @@ fn pictures() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/pictures");
     std::fs::create_dir_all(&folder).expect("a folder");
     let folder = folder.to_str().expect("a path of text");
-    let done =
-        node("tests/page/pictures.mjs", &[&format!("http://{}", daemon.address), folder]).status();
+    let done = node("pictures.mjs", &[&format!("http://{}", daemon.address), folder]).status();
     assert!(done.expect("node").success(), "the pictures were not taken");
     for place in 0..jobs.len() {
         std::fs::write(rig.path(&format!("until-{place}")), "").expect("a file");
