@@ -92,7 +92,7 @@ fn ranks(group: &Group) -> Markup {
 
 /// A short text of others', in one piece.
 fn word(text: &str) -> Markup {
-    html! { span.word { (foreign(&shortened(text))) } }
+    html! { span style="white-space:nowrap" { (foreign(&shortened(text))) } }
 }
 
 /// The energies with their intervals.
