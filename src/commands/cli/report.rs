@@ -37,6 +37,8 @@ pub enum ReportFormat {
     Csv,
     /// A statement for a paper's appendix, in Markdown.
     Markdown,
+    /// One HTML file with plots, for screen and paper; it needs nothing beside it.
+    Html,
     /// The co2_eq_emissions block of a Hugging Face model card, of all jobs together.
     ModelCard,
     /// How to cite aimeter, in BibTeX; needs no job.
