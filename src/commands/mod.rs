@@ -236,12 +236,17 @@ fn show_job(args: cli::ShowArgs, options: &Options, out: &mut dyn Write) -> Resu
     show::show(&show, &host, load, out).map_err(as_failure)
 }
 
-/// Reports jobs of the daemon, the ledger or records' files.
+/// Reports jobs of the daemon, the ledger or records' files, or a period.
 fn report_jobs(
     args: &cli::ReportArgs,
     options: &Options,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
+    if let Some(since) = args.since {
+        let now = clock::wall();
+        let since = since.resolve(now);
+        return report::period::run(args, since, now, options, output_style(), out);
+    }
     let load = |job: &str| {
         if report::is_file(job) {
             let record = report::of_file(Path::new(job))?;

@@ -3,6 +3,8 @@
 //!
 //! Records come from the books or from files; nothing here computes a figure.
 
+pub mod period;
+
 use std::io::Write;
 use std::path::Path;
 
@@ -44,8 +46,12 @@ pub fn run(
         let message = "--training-type is a field of --format model-card";
         return Err(Failure::new(Code::Usage, message));
     }
+    if args.user.is_some() || args.until.is_some() || args.project.is_some() {
+        let message = "--user, --project and --until are of a period: add --since";
+        return Err(Failure::new(Code::Usage, message));
+    }
     if args.job.is_empty() && args.format != ReportFormat::Citation {
-        let message = "no job is named; see `aimeter jobs`";
+        let message = "no job is named, and no period by --since; see `aimeter jobs`";
         return Err(Failure::new(Code::Usage, message));
     }
     let mut jobs: Vec<Reported> = Vec::new();

@@ -9,6 +9,7 @@ pub mod codecarbon;
 pub mod html;
 mod method;
 pub mod model_card;
+pub mod period;
 pub mod statement;
 
 use std::collections::BTreeMap;

@@ -136,7 +136,7 @@ fn work(records: &[Record]) -> String {
 }
 
 /// Foreign text that cannot end a table's cell or begin markup.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     let mut plain = String::new();
     for character in text::line(text).chars() {
         if matches!(character, '|' | '<' | '[' | ']' | '`' | '*' | '_' | '\\') {
