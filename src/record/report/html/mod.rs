@@ -106,10 +106,10 @@ fn job(reported: &Reported, place: usize, one_of_several: bool) -> Result<Markup
             }
             (tiles(&main_figures(record)))
             (facts(record))
-            (figures(record))
-            (plots::all(reported)?)
-            (work(record))
-            (quality(record))
+            (figures(record, one_of_several))
+            (plots::all(reported, one_of_several)?)
+            (work(record, one_of_several))
+            (quality(record, one_of_several))
         }
     })
 }
@@ -198,7 +198,7 @@ fn facts(record: &Record) -> Markup {
 }
 
 /// The lines of the summary.
-fn figures(record: &Record) -> Markup {
+fn figures(record: &Record, one_of_several: bool) -> Markup {
     let mut table = Table::new("Figures, each with where it comes from")
         .left("What")
         .right("Figure")
@@ -216,11 +216,11 @@ fn figures(record: &Record) -> Markup {
             foreign(&line.remark),
         ]);
     }
-    html! { h3 { "Figures" } (table.html()) }
+    html! { (heading("Figures", one_of_several)) (table.html()) }
 }
 
 /// What a unit of work took.
-fn work(record: &Record) -> Markup {
+fn work(record: &Record, one_of_several: bool) -> Markup {
     let mut table = Table::new("Units of work that the job counted")
         .left("Unit")
         .left("Phase")
@@ -245,11 +245,11 @@ fn work(record: &Record) -> Markup {
             ]);
         }
     }
-    html! { @if !table.is_empty() { h3 { "Work" } (table.html()) } }
+    html! { @if !table.is_empty() { (heading("Work", one_of_several)) (table.html()) } }
 }
 
 /// Coverage, gaps, remarks.
-fn quality(record: &Record) -> Markup {
+fn quality(record: &Record, one_of_several: bool) -> Markup {
     let kinds: Vec<String> = record.quality.coverage.iter().map(|kind| text::kind(kind)).collect();
     let counted = match kinds.is_empty() {
         true => "Nothing was counted".to_owned(),
@@ -260,7 +260,12 @@ fn quality(record: &Record) -> Markup {
         "note" => line.remark,
         label => format!("{label}: {}", line.remark),
     }));
-    html! { h3 { "Coverage and remarks" } (remarks(&lines)) }
+    html! { (heading("Coverage and remarks", one_of_several)) (remarks(&lines)) }
+}
+
+/// The heading of a part of a job: below the job's own where there are several.
+fn heading(words: &str, one_of_several: bool) -> Markup {
+    html! { @if one_of_several { h3 { (words) } } @else { h2.part { (words) } } }
 }
 
 fn known(figure: Option<String>) -> Markup {
@@ -271,5 +276,5 @@ fn known(figure: Option<String>) -> Markup {
 fn moment(text: &str) -> Markup {
     let short = text.parse::<jiff::Timestamp>().ok();
     let short = short.map(|time| time.strftime("%Y-%m-%d %H:%M:%S").to_string());
-    html! { (short.unwrap_or_else(|| text::line(text))) }
+    html! { span.whole { (short.unwrap_or_else(|| text::line(text))) } }
 }

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{UNKNOWN, known, moment};
+use super::{UNKNOWN, heading, known, moment};
 use crate::html::plot::{Bar, Colour, Drawing, PlotError, Series, Shape, Step, unit};
 use crate::html::{Markup, Table, figure, foreign, html};
 use crate::record::curve::{Stretch, steps, thinned};
@@ -19,12 +19,12 @@ const MOST_ROWS: usize = 120;
 const WATTS: [(f64, &str); 3] = [(1.0, "W"), (1e3, "kW"), (1e6, "MW")];
 
 /// All of them.
-pub fn all(reported: &Reported) -> Result<Markup, PlotError> {
+pub fn all(reported: &Reported, one_of_several: bool) -> Result<Markup, PlotError> {
     let record = &reported.record;
     Ok(html! {
-        (power(reported)?)
+        (power(reported, one_of_several)?)
         (domains(record)?)
-        (intensity(record)?)
+        (intensity(record, one_of_several)?)
         (phases(record)?)
     })
 }
@@ -41,8 +41,8 @@ fn beside_names(title: &str, description: String, bars: Vec<Bar>) -> Drawing {
     Drawing { title: title.to_owned(), description, axis, zone: TimeZone::UTC, shape }
 }
 
-fn power(reported: &Reported) -> Result<Markup, PlotError> {
-    let absent = |why: &str| Ok(html! { h3 { "Power over time" } p { (why) } });
+fn power(reported: &Reported, one_of_several: bool) -> Result<Markup, PlotError> {
+    let absent = |why: &str| Ok(html! { (heading("Power over time", one_of_several)) p { (why) } });
     let Some(intervals) = &reported.intervals else {
         return absent(
             "A record does not hold the course of the power: report the job by its id on its machine.",
@@ -73,7 +73,8 @@ fn power(reported: &Reported) -> Result<Markup, PlotError> {
 
 fn clock(seconds: f64) -> Markup {
     let time = Timestamp::from_microsecond((seconds * 1e6) as i64).ok();
-    known(time.map(|time| time.strftime("%Y-%m-%d %H:%M:%S").to_string()))
+    let told = time.map(|time| time.strftime("%Y-%m-%d %H:%M:%S").to_string());
+    html! { span.whole { (known(told)) } }
 }
 
 fn domains(record: &Record) -> Result<Markup, PlotError> {
@@ -123,11 +124,11 @@ fn domains(record: &Record) -> Result<Markup, PlotError> {
     figure(&beside_names("Energy by domain", description, bars), &table)
 }
 
-fn intensity(record: &Record) -> Result<Markup, PlotError> {
+fn intensity(record: &Record, one_of_several: bool) -> Result<Markup, PlotError> {
     let Some(grid) = record.emissions.intensity.as_ref().filter(|grid| !grid.parts.is_empty())
     else {
         return Ok(html! {
-            h3 { "Carbon intensity over time" }
+            (heading("Carbon intensity over time", one_of_several))
             p { "No carbon intensity is known of this job." }
         });
     };

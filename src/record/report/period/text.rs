@@ -38,10 +38,11 @@ pub fn text(statement: &Statement, style: Style) -> String {
     };
     let grams = known(total.operational_grams.map(text::emissions));
     line("CO2e", format!("{grams} of the electricity{settled}"));
-    line(
-        "embodied",
-        format!("{} of the hardware", known(total.embodied_grams.map(text::emissions))),
+    let embodied = total.embodied_grams.map_or_else(
+        || "not known: it is switched off, or nobody noted what some of the jobs held".to_owned(),
+        |grams| format!("{} of the hardware, by the time held", text::emissions(grams)),
     );
+    line("embodied", embodied);
     line(
         "unattributed",
         format!("{}, {}", text::energy(statement.unattributed_joules), unattributed(statement)),
