@@ -72,6 +72,8 @@ for (const file of files) {
   // Without any script: what it shows is in the file.
   const page = await open({ viewport: { width: 1000, height: 900 }, javaScriptEnabled: false });
   await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
+  await page.setViewportSize({ width: 1000, height: 1640 });
+  await page.screenshot({ path: `${folder}/${name}-top.png` });
   const pdf = await page.pdf({ path: `${folder}/${name}.pdf`, preferCSSPageSize: true });
   assert.match(pdf.toString("latin1"), /\/MediaBox \[0 0 59[45](\.\d+)? 84[12](\.\d+)?\]/, "A4");
 

@@ -237,5 +237,5 @@ fn picture_of_a_report() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report-picture");
     looked_at(&folder);
     let picture = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/pictures/report-html.png");
-    std::fs::copy(folder.join("report-job.png"), picture).expect("a copy");
+    std::fs::copy(folder.join("report-job-top.png"), picture).expect("a copy");
 }

@@ -2,6 +2,9 @@
 //! Every joule of a period is in one place: sums against those made by hand, and for
 //! books and periods at random.
 
+use std::path::Path;
+
+use aimeter::carbon::embodied::EmbodiedSettings;
 use aimeter::ledger::{Booking, JobKey};
 use aimeter::record::report::period::{By, Statement};
 use aimeter::settlement::period::{ByTime, Period, Wanted};
@@ -120,13 +123,20 @@ fn emissions_follow_the_grid_the_pue_and_what_is_final() {
     close(total.settled_grams.unwrap(), first);
     let facility = (40 * ONE + 10 * NESTED) as f64 * 1.2 + (18 * TWO) as f64;
     close(total.facility_joules, facility);
-    // The nested job and job two noted nothing that they held.
-    assert_eq!(total.embodied_grams, None);
-    let of_one = stated(folder.path(), &wanted(&[0, 10 * HOUR]), By::Day);
-    let whole = stated(folder.path(), &wanted(&[0, 5 * HOUR]), By::Day);
-    let (ten, five) = (of_one.total.embodied_grams.unwrap(), whole.total.embodied_grams.unwrap());
+    let embodied = |folder: &Path, hours: i64| {
+        stated(folder, &wanted(&[0, hours * HOUR]), By::Day).total.embodied_grams
+    };
+    // Up to the tenth hour job one is alone.
+    let (ten, five) = (embodied(folder.path(), 10).unwrap(), embodied(folder.path(), 5).unwrap());
     close(ten, 2.0 * five);
-    assert!(five > 0.0);
+    let server = EmbodiedSettings::default().server().unwrap().nanograms_per_hour as f64;
+    let gpu = EmbodiedSettings::default().gpu("NVIDIA H100").unwrap().nanograms_per_hour as f64;
+    close(five, (server + gpu) * 5.0 / 1e9);
+    close(total.embodied_grams.unwrap(), (server * 68.0 + gpu * 40.0) / 1e9);
+    let other = tempfile::tempdir().unwrap();
+    held_by(other.path(), &[1]);
+    assert!(embodied(other.path(), 5).is_some());
+    assert_eq!(embodied(other.path(), 48), None, "the nested job noted nothing");
 }
 
 #[test]

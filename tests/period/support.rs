@@ -20,7 +20,7 @@ use aimeter::units::{BootTime, Intensity};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-pub use ledger::{T0, at, domains, job_event, line, write};
+pub use ledger::{T0, at, domains, job_event, line, uj, write};
 
 pub const HOUR: i64 = 3_600;
 
@@ -39,6 +39,9 @@ pub fn hour(job: i64, domain: i64, hour: i64, joules: u64) -> Booking {
     let mut booking = line(job, domain, 0, joules * 1_000_000);
     booking.from_microseconds = T0 + hour * HOUR * 1_000_000;
     booking.to_microseconds = booking.from_microseconds + HOUR * 1_000_000;
+    // A hundredth may be another job's; a counter's edge is a second of its power.
+    booking.amount.uncertainty.split = uj(joules * 10_000);
+    booking.amount.uncertainty.edge = uj(joules * 1_000_000 / 3_600);
     booking
 }
 
@@ -70,6 +73,11 @@ pub fn fact(kind: IntensityKind, hours: (i64, i64), grams: u32) -> IntensityFact
 /// in it, from the 10th hour to the 20th, on the CPU; job two (of no project) from the
 /// 30th to the 48th on the A100. All hours have what was nobody's.
 pub fn two_days(folder: &Path) {
+    held_by(folder, &[1, 2, 3]);
+}
+
+/// The same, where only these jobs noted what they held: the machine, and job one its GPU.
+pub fn held_by(folder: &Path, holders: &[i64]) {
     let mut events = domains();
     for event in &mut events {
         let Event::Domain { domain, .. } = event else { continue };
@@ -88,12 +96,15 @@ pub fn two_days(folder: &Path) {
     events.extend([&one, &nested, &two].map(job_event));
     events.push(Event::Intensity(fact(IntensityKind::Actual, (0, 24), 100)));
     events.push(Event::Intensity(fact(IntensityKind::Estimated, (24, 48), 300)));
-    let held = |domain| HeldMark {
-        job: JobKey(1),
-        domain,
-        microseconds: 40 * 3_600_000_000,
+    let held = |(key, domain, hours): &(i64, DomainKey, u64)| HeldMark {
+        job: JobKey(*key),
+        domain: *domain,
+        microseconds: hours * 3_600_000_000,
         until: BootTime::default(),
     };
+    let machine = DomainKey::MACHINE;
+    let all = [(1, machine, 40), (1, DomainKey(1), 40), (2, machine, 10), (3, machine, 18)];
+    let held = all.iter().filter(|one| holders.contains(&one.0)).map(held).collect();
     let mut lines = Vec::new();
     lines.extend((0..40).map(|at| hour(1, 1, at, ONE)));
     lines.extend((10..20).map(|at| hour(2, 3, at, NESTED)));
@@ -102,7 +113,6 @@ pub fn two_days(folder: &Path) {
     lines.extend((0..48).map(|at| hour(0, 3, at, NOBODY[1])));
     // The node's own meter overlaps all of them.
     lines.extend((0..48).map(|at| hour(1, 4, at, 9_000_000)));
-    let held = vec![held(DomainKey(1)), held(DomainKey::MACHINE)];
     let (writer, _) = ledger::open(folder);
     writer.submit(&mut Batch { events, bookings: lines, held, ..Batch::default() });
     writer.close().unwrap();

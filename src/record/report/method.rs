@@ -57,10 +57,14 @@ pub fn lines(records: &[Record]) -> Vec<String> {
     if gaps > 0.0 {
         lines.push(format!("Without readings: {} in all.", text::duration(gaps)));
     }
+    lines
+}
+
+/// The remarks of all records, each once.
+pub fn remarks(records: &[Record]) -> Vec<String> {
     let notes = records.iter().flat_map(|record| &record.quality.notes);
     let mut told: Vec<String> = notes.map(|note| text::line(note)).collect();
     told.sort();
     told.dedup();
-    lines.extend(told);
-    lines
+    told
 }

@@ -23,7 +23,7 @@ pub fn markdown(records: &[Record]) -> String {
     out.push_str(&phases(records));
     out.push_str(&work(records));
     out.push_str("\n### Method\n\n");
-    for line in method::lines(records) {
+    for line in method::lines(records).into_iter().chain(method::remarks(records)) {
         _ = writeln!(out, "- {}", cell(&line));
     }
     out

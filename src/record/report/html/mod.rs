@@ -37,7 +37,7 @@ pub fn file(jobs: &[Reported]) -> Result<String, PlotError> {
             (overview(&records))
         }
         @for part in parts { (part) }
-        section.job {
+        section.job[jobs.len() > 1] {
             h2 { "Method" }
             (remarks(&method::lines(&records)))
         }

@@ -34,8 +34,8 @@ pub fn notes(asked: &Asked, wanted: &Wanted, period: &Period, total: &Sums) -> V
         notes.push(format!("{running} of the jobs still run: what is booked by now counts"));
     }
     notes.push(
-        "the uncertainty is at most this: splits between jobs are added up as if all were \
-         wrong in the same way; the sensors' gain is not in it"
+        "the uncertainty is at most this: splits of a domain between jobs, which cancel in \
+         part, are added up; the sensors' gain is not in it"
             .to_owned(),
     );
     if total.booked.estimated > Energy::ZERO {
