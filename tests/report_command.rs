@@ -229,6 +229,13 @@ fn the_html_has_the_summarys_lines_and_says_what_a_record_does_not_hold() {
     }
     // Domains, intensity, energy and time by phase.
     assert_eq!(file.matches("<svg").count(), 4);
+    let imported = files.record("imported", |record| {
+        record["job"]["origin"] = json!("codecarbon");
+        record["energy"]["domains"][0]["uncertainty_joules"] = Value::Null;
+    });
+    let file = printed(&[&imported], &["--format", "html"]);
+    assert!(file.contains("imported: CodeCarbon counted it, not aimeter"), "{file}");
+    assert!(file.contains("Of an imported job the course of the power is not known."));
     let file = printed(&[&one, &bare], &["--format", "html"]);
     assert!(file.contains("Energy and carbon emissions of 2 jobs"));
     assert!(file.contains("No carbon intensity is known of this job."));

@@ -10,7 +10,7 @@ use super::{Reported, cpus, facility_kwh, gpus, method, sum};
 use crate::html::plot::PlotError;
 use crate::html::{Markup, Table, Tile, document, foreign, html, pairs, remarks, tiles};
 use crate::record::summary::{figure_lines, outcome, quality_lines};
-use crate::record::{Record, text};
+use crate::record::{Record, import, text};
 
 const UNKNOWN: &str = "not known";
 
@@ -166,6 +166,10 @@ fn facts(record: &Record) -> Markup {
         ("Job", html! { code { (text::line(&job.id)) } " (" (text::line(&job.origin)) ")" }),
         ("User", foreign(&job.user)),
     ];
+    facts.extend(
+        import::counted_by(&job.origin)
+            .map(|whose| ("Origin", html! { "imported: " (whose) " counted it, not aimeter" })),
+    );
     facts.extend(job.project.as_ref().map(|project| ("Project", foreign(project))));
     if !job.labels.is_empty() {
         let labels = html! {

@@ -10,7 +10,7 @@ use crate::html::plot::{Bar, Colour, Drawing, PlotError, Series, Shape, Step, un
 use crate::html::{Markup, Table, figure, foreign, html};
 use crate::record::curve::{Stretch, steps, thinned};
 use crate::record::report::Reported;
-use crate::record::{IntensityPart, PhasePart, Record, text};
+use crate::record::{IntensityPart, PhasePart, Record, import, text};
 
 /// Stretches of a curve, and rows of its table, at most.
 const MOST: usize = 1_500;
@@ -44,9 +44,12 @@ fn beside_names(title: &str, description: String, bars: Vec<Bar>) -> Drawing {
 fn power(reported: &Reported, one_of_several: bool) -> Result<Markup, PlotError> {
     let absent = |why: &str| Ok(html! { (heading("Power over time", one_of_several)) p { (why) } });
     let Some(intervals) = &reported.intervals else {
-        return absent(
-            "A record does not hold the course of the power: report the job by its id on its machine.",
-        );
+        return absent(match import::counted_by(&reported.record.job.origin) {
+            Some(_) => "Of an imported job the course of the power is not known.",
+            None => {
+                "A record does not hold the course of the power: report the job by its id on its machine."
+            }
+        });
     };
     let curve = thinned(steps(intervals, f64::INFINITY), MOST);
     let Some(most) = curve.iter().map(|one| one.watts).reduce(f64::max) else {
