@@ -75,7 +75,7 @@ impl Table {
             html! { @for cell in row.iter().enumerate() { (of(cell)) } }
         };
         html! {
-            div.scroll tabindex="0" role="group" aria-label=(self.caption) {
+            div.scroll.short[!self.is_long()] tabindex="0" role="group" aria-label=(self.caption) {
                 table {
                     caption { (self.caption) }
                     thead {

@@ -7,6 +7,7 @@ mod browser;
 #[path = "../common/chromium.rs"]
 mod chromium;
 mod pictures;
+mod report;
 #[path = "../common/rig.rs"]
 mod rig;
 mod world;

@@ -9,13 +9,15 @@ mod bars;
 mod scale;
 mod time;
 
-use crate::record::text::line;
 use jiff::tz::TimeZone;
 use maud::{Markup, PreEscaped, html};
 use plotters::coord::Shift;
 use plotters::prelude::{
     Color, DrawingArea, IntoDrawingArea, IntoFont, RGBColor, SVGBackend, TextStyle,
 };
+
+use crate::record::text::line;
+
 pub use scale::unit;
 
 /// Its width, in units of which a page shows about two as one pixel.

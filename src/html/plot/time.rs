@@ -110,6 +110,7 @@ fn chart<'a, 'b>(
     let places = moments.iter().map(|moment| moment.at).collect();
     let mut chart = ChartBuilder::on(area)
         .margin_top(16)
+        .margin_left(16)
         .margin_right(90)
         .x_label_area_size(58)
         .y_label_area_size(140)

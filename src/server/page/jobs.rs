@@ -21,9 +21,10 @@ use crate::jobs::{JobId, JobState};
 use crate::ledger::JobReport;
 use crate::ledger::query::{Filter, Reader};
 use crate::record::Record;
+use crate::record::curve::Stretch;
 use crate::units::BootTime;
 
-use super::curve::{self, Stretch};
+use super::curve;
 use super::view::Job;
 use super::{Page, Shared, failure, json, text};
 
