@@ -28,6 +28,8 @@ pub mod carbon;
 
 pub mod settlement;
 
+pub mod html;
+
 pub mod record;
 
 pub mod benchmark;

@@ -8,6 +8,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use aimeter::benchmark::reference;
 use aimeter::carbon::embodied::{Embodied, EmbodiedSettings, figures};
 use aimeter::carbon::operational;
 use aimeter::ledger::{Held, HeldGpu, IntensityFact, IntensityKind, IntervalEnergy};
@@ -133,6 +134,25 @@ fn opts_own_figures_do_not_give_its_70_tonnes() {
     let (bare, with_pue) = row("OPT-175B").recomputed();
     assert!((bare - 74.8).abs() < 0.05 && (with_pue - 81.6).abs() < 0.05, "{bare} {with_pue}");
     assert!((row("OPT-175B").tonnes * row("OPT-175B").pue - 76.3).abs() < 0.05);
+}
+
+/// The rows of reference in `aimeter bench table` are these, and come to the same tonnes.
+#[test]
+fn the_shipped_rows_of_reference_are_the_printed_ones() {
+    assert_eq!(reference::published().len(), ROWS.len());
+    for (model, row) in reference::published().iter().zip(&ROWS) {
+        let found = (model.megawatt_hours, model.pue, model.grams_per_kwh, model.tonnes);
+        assert_eq!(found, (row.megawatt_hours, row.pue, row.grams_per_kwh, row.tonnes));
+        let found = (model.name.as_str(), model.energy_contains_pue, model.tonnes_with_pue);
+        assert_eq!(found, (row.model, row.is_facility, row.tonnes_with_pue));
+        let rows = reference::rows();
+        let shown = rows.iter().find(|shown| shown.name == row.model).expect("a row");
+        let (_, with_pue) = row.recomputed();
+        assert!((shown.operational_grams_per_run / 1e6 / with_pue - 1.0).abs() < 1e-6);
+    }
+    let bloom = reference::published().iter().find(|model| model.name == "BLOOM").expect("a row");
+    let [.., embodied] = bloom_in_parts();
+    assert!((bloom.embodied_tonnes.expect("known") - embodied).abs() < 0.05);
 }
 
 /// BLOOM's dynamic, idle and embodied tonnes.

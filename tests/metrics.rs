@@ -86,6 +86,7 @@ fn job(id: &str, name: &str, project: Option<&str>, running: bool, base: u64) ->
         running,
         started: time(base as i64),
         ended: (!running).then(|| time(base as i64 + 6)),
+        duration: (!running).then_some(Duration::from_secs(6)),
         energy: by_kind,
         node: energy((base + 3) * 1_000_000),
         emissions: grams(base + 4),
@@ -105,6 +106,7 @@ fn marked(mut job: JobView) -> JobView {
     let count = Count::from_thousandths(2_119_500);
     job.work = Some(Arc::new(WorkView {
         phases: vec![phase("epoch", 2_115, 2_116), phase("eval", 2_117, 2_118)],
+        current: None,
         units: vec![UnitView { name: "tokens".into(), count }],
     }));
     job

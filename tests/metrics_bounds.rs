@@ -10,7 +10,9 @@ use aimeter::engine::snapshot::{AccountView, ByKind, JobMeta, JobView, Snapshot}
 use aimeter::export::prometheus::Exporter;
 use aimeter::export::prometheus::bounds::Limits;
 use aimeter::export::prometheus::negotiation::Format;
+use aimeter::settlement::{Figure, Settlement};
 use aimeter::units::{Emissions, Energy, Intensity, Power};
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -20,7 +22,7 @@ type Sums = BTreeMap<(String, String), u128>;
 /// Whether a family is of jobs, users or projects and says how much of something.
 fn is_summed(family: &str) -> bool {
     let of = ["aimeter_job_", "aimeter_user_", "aimeter_project_"];
-    let units = ["_joules_total", "_grams_total", "_watts"];
+    let units = ["_joules_total", "_grams_total", "_watts", "settled_grams"];
     of.iter().any(|start| family.starts_with(start))
         && units.iter().any(|end| family.ends_with(end))
 }
@@ -40,8 +42,18 @@ fn label<'a>(labels: &'a str, name: &str) -> &'a str {
 }
 
 fn read(limits: Limits, snapshot: &Arc<Snapshot>, format: Format) -> Page {
+    read_settled(limits, snapshot, &Settlement::default(), format)
+}
+
+fn read_settled(
+    limits: Limits,
+    snapshot: &Arc<Snapshot>,
+    settlement: &Settlement,
+    format: Format,
+) -> Page {
     let snapshot = snapshot.clone();
-    let exporter = Exporter::within(move || limits, move || snapshot.clone(), Arc::default());
+    let settlement = Arc::new(ArcSwap::from_pointee(settlement.clone()));
+    let exporter = Exporter::within(move || limits, move || snapshot.clone(), settlement);
     let text = String::from_utf8(exporter.page(format).unwrap()).unwrap();
     let mut page = Page {
         sums: Sums::new(),
@@ -122,6 +134,7 @@ fn job() -> impl Strategy<Value = JobView> {
                 running,
                 started: Timestamp::from_second(started).unwrap(),
                 ended: None,
+                duration: None,
                 energy,
                 node: Energy::from_microjoules(node),
                 emissions: emissions(micrograms),
@@ -156,10 +169,39 @@ fn snapshots() -> impl Strategy<Value = Snapshot> {
     )
 }
 
+fn figure() -> impl Strategy<Value = Figure> {
+    (0..1_000_000_u64, 0..1_000_000_u64).prop_map(|(settled, unsettled)| Figure {
+        emissions: emissions(settled + unsettled),
+        unsettled: emissions(unsettled),
+        ..Figure::default()
+    })
+}
+
+/// A settlement that knows some of the snapshot's jobs, users and projects, and others.
+fn settlements(snapshot: Snapshot) -> impl Strategy<Value = (Snapshot, Settlement)> {
+    let own = |names: Vec<String>| {
+        let of_own = proptest::collection::vec(proptest::option::of(figure()), names.len());
+        let of_any = proptest::collection::btree_map(name(), figure(), 0..6);
+        (of_any, of_own).prop_map(move |(mut figures, of_own)| {
+            let known = names.iter().cloned().zip(of_own);
+            figures.extend(known.filter_map(|(name, figure)| Some((name, figure?))));
+            figures
+        })
+    };
+    let jobs = snapshot.jobs.iter().map(|job| job.meta.id.to_string()).collect();
+    let names = |views: &[AccountView]| views.iter().map(|view| view.name.to_string()).collect();
+    let (users, projects) = (names(&snapshot.users), names(&snapshot.projects));
+    (own(jobs), own(users), own(projects)).prop_map(move |(jobs, users, projects)| {
+        let at = Some(Timestamp::UNIX_EPOCH);
+        let jobs = jobs.into_iter().map(|(id, figure)| (id.parse().unwrap(), figure)).collect();
+        (snapshot.clone(), Settlement { at, jobs, users, projects })
+    })
+}
+
 proptest! {
     #[test]
     fn sums_hold_for_any_limit(
-        snapshot in snapshots(),
+        (snapshot, settlement) in snapshots().prop_flat_map(settlements),
         jobs in 0..20_usize,
         users in 0..14_usize,
         projects in 0..14_usize,
@@ -167,11 +209,25 @@ proptest! {
     ) {
         let format = if open_metrics { Format::OpenMetrics } else { Format::Text };
         let snapshot = Arc::new(snapshot);
-        let all = read(Limits::default(), &snapshot, format);
-        let bounded = read(Limits { jobs, users, projects }, &snapshot, format);
+        let all = read_settled(Limits::default(), &snapshot, &settlement, format);
+        let limits = Limits { jobs, users, projects };
+        let bounded = read_settled(limits, &snapshot, &settlement, format);
         // A family that is 0 everywhere may have lost its kinds; nothing else may.
         let some = |sums: &Sums| sums.clone().into_iter().filter(|(_, sum)| *sum > 0).collect::<Sums>();
         prop_assert_eq!(some(&all.sums), some(&bounded.sums));
+        // Without limits, they are what the settlement knows.
+        for (family, figures) in [
+            ("aimeter_user_emissions", &settlement.users),
+            ("aimeter_project_emissions", &settlement.projects),
+        ] {
+            let sum = |end: &str| all.sums.get(&(format!("{family}_{end}"), String::new()));
+            let unsettled = |figure: &Figure| (figure.unsettled.grams() * 1e6).round() as u128;
+            let settled = |figure: &Figure| (figure.settled_grams() * 1e6).round() as u128;
+            let truth = figures.values().map(unsettled).sum::<u128>();
+            prop_assert_eq!(sum("unsettled_grams").copied().unwrap_or_default(), truth);
+            let truth = figures.values().map(settled).sum::<u128>();
+            prop_assert_eq!(sum("settled_grams").copied().unwrap_or_default(), truth);
+        }
         let checks = [
             ("jobs", jobs, snapshot.jobs.len(), &bounded.jobs),
             ("users", users, snapshot.users.len(), &bounded.users),
@@ -204,6 +260,7 @@ fn the_jobs_with_the_most_energy_are_shown_and_of_two_alike_the_newer() {
             running: true,
             started: Timestamp::from_second(started).unwrap(),
             ended: None,
+            duration: None,
             energy,
             node: Energy::ZERO,
             emissions: Emissions::ZERO,

@@ -180,6 +180,70 @@ fn the_statement_says_figures_uncertainty_and_method() {
 }
 
 #[test]
+fn phases_and_work_are_in_the_statement_of_the_jobs_that_marked_them() {
+    let files = Files::new();
+    let one = files.record("one", |record| record["phases"][0]["name"] = json!("a|b"));
+    let bare = files.record("bare", |record| {
+        (record["phases"], record["work"]) = (json!([]), json!([]));
+    });
+    let text = printed(&[&one, &bare], &["--format", "markdown"]);
+    for row in [
+        "| resnet-finetune | a\\|b | 3 | 10 min 30 s | 1.56 MJ | 109 g |",
+        "| resnet-finetune | (outside any phase) |  | 31.2 s | 34.7 kJ | 2.42 g |",
+        "| resnet-finetune | samples | all | 38400 | 45.2 J | 3.15 mg |",
+        "| resnet-finetune | samples | epoch | 38400 | 40.7 J | |",
+    ] {
+        assert_eq!(text.matches(row).count(), 1, "{row}\nis not once in\n{text}");
+    }
+    let text = printed(&[&bare], &["--format", "markdown"]);
+    assert!(!text.contains("### Phases") && !text.contains("### Work"), "{text}");
+}
+
+#[test]
+fn the_html_has_the_summarys_lines_and_says_what_a_record_does_not_hold() {
+    let files = Files::new();
+    let one = files.record("one", |record| {
+        record["job"]["name"] = json!("<b>x</b>");
+        record["emissions"]["unsettled_grams"] = json!(20.9);
+    });
+    let bare = files.record("bare", |record| {
+        record["emissions"]["operational_grams"] = Value::Null;
+        record["emissions"]["unsettled_grams"] = Value::Null;
+        record["emissions"]["intensity"] = Value::Null;
+        record["energy"]["pue"] = Value::Null;
+        record["energy"]["facility_joules"] = Value::Null;
+        (record["phases"], record["work"]) = (json!([]), json!([]));
+    });
+    let file = printed(&[&one], &["--format", "html"]);
+    for part in [
+        "<title>Energy and carbon emissions of &lt;b&gt;x&lt;/b&gt;</title>",
+        "<dt>Energy</dt><dd><b>1.74 MJ</b><span>± 5.2 kJ (95 %), measured</span>",
+        "<dt>With the building</dt><dd><b>2.08 MJ</b><span>PUE 1.20 (config)</span>",
+        "<b>121 g</b><span>GB 209 g/kWh (average), 20.9 g not final</span>",
+        "<bdi>making the hardware held (6.60 g to 18.6 g), server: Luccioni",
+        "A record does not hold the course of the power",
+        "<td><bdi>uk-carbon-intensity</bdi></td><td>actual</td>",
+        "<li>Counted: GPU, CPU, DRAM</li>",
+    ] {
+        assert!(file.contains(part), "{part}\nis not in\n{file}");
+    }
+    // Domains, intensity, energy and time by phase.
+    assert_eq!(file.matches("<svg").count(), 4);
+    let imported = files.record("imported", |record| {
+        record["job"]["origin"] = json!("codecarbon");
+        record["energy"]["domains"][0]["uncertainty_joules"] = Value::Null;
+    });
+    let file = printed(&[&imported], &["--format", "html"]);
+    assert!(file.contains("imported: CodeCarbon counted it, not aimeter"), "{file}");
+    assert!(file.contains("Of an imported job the course of the power is not known."));
+    let file = printed(&[&one, &bare], &["--format", "html"]);
+    assert!(file.contains("Energy and carbon emissions of 2 jobs"));
+    assert!(file.contains("No carbon intensity is known of this job."));
+    assert!(file.contains("<dt>CO2e of the electricity</dt><dd><b>not known</b>"), "a sum");
+    assert_eq!(file.matches("<svg").count(), 5);
+}
+
+#[test]
 fn what_makes_no_report_is_told_in_one_line() {
     let files = Files::new();
     let one = files.record("one", |_| {});
@@ -224,6 +288,9 @@ fn a_job_of_the_books_is_reported_as_it_is_shown() {
     assert_eq!(json("report", &["--format", "json"]), json!([shown]));
     let text = rig.aimeter("report").args([&id, "--format", "csv"]).output().unwrap().stdout;
     let row = &rows(&String::from_utf8(text).unwrap())[0];
+    let file = rig.aimeter("report").args([&id, "--format", "html"]).output().unwrap().stdout;
+    let file = String::from_utf8(file).unwrap();
+    assert!(file.contains("<figcaption>Power over time (UTC)</figcaption>"), "{file}");
     let joules = row["energy_consumed"].parse::<f64>().unwrap() * 3.6e6;
     assert!(error(joules, shown["energy"]["total_joules"].as_f64().unwrap()) < 1e-9);
 }

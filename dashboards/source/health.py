@@ -84,14 +84,19 @@ def build():
                 "How long a scrape takes. A scrape reads no sensor.",
                 "s",
                 [query(f"scrape_duration_seconds{{{HOSTS}}}", "{{instance}}")],
-                size=(6, 8),
             ),
             timeseries(
                 "Series",
                 "Samples of a scrape: how many series the host has.",
                 "none",
                 [query(f"scrape_samples_scraped{{{HOSTS}}}", "{{instance}}")],
-                size=(6, 8),
+            ),
+            timeseries(
+                "Left out of the metrics",
+                "Jobs, users and projects beyond the bounds of the configuration: they have no "
+                "series of their own, their sums are in `other`.",
+                "none",
+                [query(f"aimeter_metrics_hidden{{{HOSTS}}}", "{{instance}} {{of}}")],
             ),
             row("Sensors"),
             states(

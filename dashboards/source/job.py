@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One job: what it used, of what, at which power, and its neighbours in a project."""
+"""One job: what it used, of what, at which power, for what work, and its neighbours."""
 
 from source.fleet import HOST
 from source.grafana import (
@@ -26,8 +26,10 @@ DURATION = f"(({END} or vector(time())) - {START})"
 ENERGY = f"sum({last('aimeter_job_energy_joules_total', JOB)})"
 
 
+GRAMS = f"sum({last('aimeter_job_emissions_grams_total', JOB)})"
+
+
 def figures():
-    grams = f"sum({last('aimeter_job_emissions_grams_total', JOB)})"
     return [
         stat(
             "Energy",
@@ -41,7 +43,7 @@ def figures():
             "Of its electricity, at the intensity known when it was used, with the building's "
             "PUE where one is set. The job's record has later, better figures.",
             "massg",
-            grams,
+            GRAMS,
         ),
         stat(
             "CO2e of its hardware",
@@ -55,7 +57,7 @@ def figures():
             "Grams per kWh",
             "What a kWh of this job emitted, with the building's PUE where one is set.",
             "none",
-            f"{grams} / {ENERGY} * 3.6e6",
+            f"{GRAMS} / {ENERGY} * 3.6e6",
             decimals=0,
         ),
     ]
@@ -103,16 +105,60 @@ def neighbours():
     )
 
 
+def phases():
+    """Energy, grams and time of each phase; what is in none is the job's energy less theirs."""
+    energy = f"sum by (phase) ({last('aimeter_job_phase_energy_joules_total', JOB)})"
+    time = f"sum by (phase) ({last('aimeter_job_phase_seconds_total', JOB)})"
+    outside = f"""label_replace({ENERGY} - sum({last('aimeter_job_phase_energy_joules_total', JOB)}),
+        "phase", "(in none)", "", "")"""
+    part = f"({energy} or {outside})"
+    return table(
+        "Phases",
+        "What the job marked of itself: the phases and what is in none are its energy. CO2e is "
+        "that of the job by the phase's part of its energy.",
+        {
+            "phase": ("Phase", None),
+            part: ("Energy", "joule"),
+            f"{part} * scalar({GRAMS} / {ENERGY})": ("CO2e", "massg"),
+            time: ("Time", "dtdhms"),
+            f"{energy} / {time}": ("Mean power", "watt"),
+        },
+        size=(12, 8),
+        sort="Energy",
+    )
+
+
+def units():
+    """Units of work with the whole job's energy and grams for each."""
+    count = f"sum by (unit) ({last('aimeter_job_units_total', JOB)})"
+    return table(
+        "Units of work",
+        "What the job counted, and what each took of the whole job's energy and CO2e.",
+        {
+            "unit": ("Unit", None),
+            count: ("Count", "none"),
+            f"scalar({ENERGY}) / ({count} > 0)": ("Each", "joule"),
+            f"scalar({GRAMS}) / ({count} > 0)": ("CO2e of each", "massg"),
+        },
+        size=(12, 8),
+        sort="Count",
+    )
+
+
 def build():
     held = f"max by (instance, domain) (aimeter_gpu_claimed{{{JOB}}})"
     gpus = f'aimeter_domain_power_watts{{{HOSTS}, kind="gpu"}} and on (instance, domain) {held}'
+    by_phase = f"sum by (phase) (aimeter_job_phase_energy_joules_total{{{JOB}}})"
+    by_unit = f"""sum(aimeter_job_energy_joules_total{{{JOB}}})
+        / on () group_right () (sum by (unit) (aimeter_job_units_total{{{JOB}}}) > 0)"""
     by_kind = f"sum by (kind) (aimeter_job_energy_joules_total{{{JOB}}})"
     grams = f"sum by (job_id) (aimeter_job_emissions_grams_total{{{JOB}}})"
     labels = f'{HOSTS}, user=~"$user"'
     return dashboard(
         "job",
         "Job",
-        "One job: energy, CO2e, power; and the other jobs of its users and projects.",
+        "One job: energy, CO2e, power, phases, units of work; and the other jobs of its users "
+        "and projects.",
         [
             *figures(),
             about(),
@@ -146,6 +192,22 @@ def build():
                 "massg",
                 [query(grams, "CO2e")],
                 colours={"CO2e": "orange"},
+            ),
+            row("Phases and work"),
+            phases(),
+            units(),
+            timeseries(
+                "Energy by phase so far",
+                "Of what the job marked; what is in no phase is not here.",
+                "joule",
+                [query(by_phase, "{{phase}}")],
+                stack=True,
+            ),
+            timeseries(
+                "Energy of each unit so far",
+                "Of the whole job, for each unit that it counted.",
+                "joule",
+                [query(by_unit, "{{unit}}")],
             ),
             row("Compared with others"),
             neighbours(),

@@ -18,6 +18,10 @@ const REMEMBERED: Duration = Duration::from_secs(300);
 /// Changes remembered at most.
 const MOST: usize = 4_096;
 
+/// A time in one phase, or the last of several: from when, until when (`None`: it goes on),
+/// and the phase.
+pub type Stay = (BootTime, Option<BootTime>, usize);
+
 /// A job's phases by time, each by its number.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
@@ -30,6 +34,42 @@ impl Timeline {
     /// A timeline that was always in this phase.
     pub fn within(phase: usize) -> Timeline {
         Timeline { first: phase, changes: VecDeque::new() }
+    }
+
+    /// A timeline of the last stay in each phase. Between two that do not touch it was in no
+    /// phase, or in an earlier stay that nothing tells of.
+    pub fn of_stays(mut stays: Vec<Stay>) -> Timeline {
+        stays.sort_unstable();
+        let mut timeline = Timeline::default();
+        let mut last_end = None;
+        for (began, ended, phase) in stays {
+            if let Some(end) = last_end.filter(|end| *end < began) {
+                timeline.change(end, OUTSIDE);
+            }
+            timeline.change(began, phase);
+            last_end = ended;
+        }
+        if let Some(end) = last_end {
+            timeline.change(end, OUTSIDE);
+        }
+        timeline
+    }
+
+    /// The last stay in a phase, as far as it is remembered.
+    pub fn last_stay(&self, phase: usize) -> Option<Stay> {
+        let last = self.changes.iter().rposition(|change| change.1 == phase)?;
+        let ended = self.changes.get(last + 1).map(|change| change.0);
+        // It may have begun anew while it lasted.
+        let others = self.changes.range(..last).rposition(|change| change.1 != phase);
+        let first = others.map_or(0, |place| place + 1);
+        self.changes.get(first).map(|change| (change.0, ended, phase))
+    }
+
+    /// When the phase of now began, and which one was before.
+    pub fn last_change(&self) -> Option<(BootTime, usize)> {
+        let (began, ..) = self.last_stay(self.current())?;
+        let before = self.changes.iter().rev().find(|change| change.0 < began);
+        Some((began, before.map_or(self.first, |change| change.1)))
     }
 
     /// The phase of now.
@@ -110,6 +150,35 @@ mod tests {
         // A booking without a length is of its moment.
         assert_eq!(parts(&timeline, 200, 200, 5), [(2, 5)]);
         assert_eq!(timeline.current(), OUTSIDE);
+    }
+
+    #[test]
+    fn the_last_stays_tell_the_phases_of_the_last_while() {
+        let mut timeline = Timeline::default();
+        for (moment, phase) in [(100, 1), (150, 2), (200, 2), (300, 1), (400, OUTSIDE), (500, 3)] {
+            timeline.change(at(moment), phase);
+        }
+        let stays: Vec<Stay> = [3, 2, 1].iter().filter_map(|p| timeline.last_stay(*p)).collect();
+        assert_eq!(
+            stays,
+            [(at(500), None, 3), (at(150), Some(at(300)), 2), (at(300), Some(at(400)), 1),]
+        );
+        assert_eq!(timeline.last_stay(4), None);
+        assert_eq!(timeline.last_change(), Some((at(500), OUTSIDE)));
+        let recalled = Timeline::of_stays(stays);
+        assert_eq!(recalled.current(), 3);
+        for timeline in [&timeline, &recalled] {
+            let of = |phase| {
+                let parts = parts(timeline, 150, 600, 450);
+                parts.iter().filter(|part| part.0 == phase).map(|part| part.1).sum::<u64>()
+            };
+            assert_eq!([of(OUTSIDE), of(1), of(2), of(3)], [100, 100, 150, 100]);
+        }
+        // Of the first stay in phase 1 nothing is known any more.
+        assert_eq!(parts(&recalled, 0, 150, 15), [(OUTSIDE, 15)]);
+        let ended = Timeline::of_stays(vec![(at(1), Some(at(5)), 1)]);
+        assert_eq!(parts(&ended, 0, 10, 10), [(OUTSIDE, 1), (1, 4), (OUTSIDE, 5)]);
+        assert_eq!(ended.last_change(), Some((at(5), 1)));
     }
 
     #[test]

@@ -7,6 +7,8 @@
 //! out; nothing here ever leaves out a repetition.
 
 pub mod campaign;
+pub mod checked;
+pub mod compare;
 pub mod derive;
 pub mod exceptions;
 pub mod hash;
@@ -15,11 +17,14 @@ pub mod measured;
 pub mod protocol;
 pub mod read;
 pub mod record;
+pub mod reference;
 pub mod spec;
 pub mod statistics;
 pub mod summary;
+pub mod table;
 pub mod validate;
 pub mod window;
+pub mod words;
 pub mod workload;
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ mod tests;
 
 pub use drift::{Drift, drift};
 pub use outlier::{Outlier, outlier};
-pub use ratio::{Difference, Ratio, Sensors, ratio};
+pub use ratio::{Difference, Ratio, Sensors, confidence, ratio, ratio_of};
 
 use student::{Component, Expanded, NORMAL_95, expanded};
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `aimeter bench`: the benchmark of carbon intensity, one file a subcommand.
 
+mod compare;
+mod files;
 mod init;
 mod marker;
 mod run;
 mod sign;
 mod signature;
+mod table;
 mod validate;
 mod window;
 mod workload;
@@ -38,5 +41,7 @@ pub fn run(
         BenchCommand::Workload(args) => workload::run(&args),
         BenchCommand::Validate(args) => validate::run(&args),
         BenchCommand::Sign(args) => sign::run(&args),
+        BenchCommand::Compare(args) => compare::run(&args),
+        BenchCommand::Table(args) => table::run(&args),
     }
 }

@@ -26,10 +26,11 @@ use crate::jobs::{JobId, JobState};
 
 pub use super::mark::MarkArgs;
 pub use bench::{
-    BenchCommand, BenchInitArgs, BenchRunArgs, SignArgs, ValidateArgs, WindowArgs, WorkloadArgs,
+    BenchCommand, BenchInitArgs, BenchRunArgs, CompareArgs, SignArgs, TableArgs, TableFormat,
+    ValidateArgs, WindowArgs, WorkloadArgs,
 };
 pub use import::{CodecarbonArgs, ImportAction, OutputArgs, SlurmArgs};
-pub use report::{ReportArgs, ReportFormat};
+pub use report::{ReportArgs, ReportBy, ReportFormat};
 pub use top::TopArgs;
 pub use whatif::WhatifArgs;
 pub use when::check as check_when;
@@ -65,7 +66,7 @@ pub enum Command {
     Jobs(JobsArgs),
     /// Show one job in full
     Show(ShowArgs),
-    /// Report jobs for a paper, a model card or another tool
+    /// Report jobs, or all of a period, for a paper, a team, a model card or another tool
     Report(ReportArgs),
     /// Benchmark the carbon intensity of a workload
     Bench {

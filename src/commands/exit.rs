@@ -29,6 +29,8 @@ pub enum Code {
     NotValid,
     /// `bench validate`, `bench sign`: a file is no record that can be read.
     Unreadable,
+    /// `bench compare`: the records are of different functional units.
+    NotComparable,
     /// `bench run`: the machine or the work allows no campaign.
     Refused,
     /// `run`: the command cannot be executed.
@@ -39,7 +41,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in order.
-    pub const ALL: [Code; 12] = [
+    pub const ALL: [Code; 13] = [
         Code::Success,
         Code::Failed,
         Code::Usage,
@@ -49,6 +51,7 @@ impl Code {
         Code::Warned,
         Code::NotValid,
         Code::Unreadable,
+        Code::NotComparable,
         Code::Refused,
         Code::NotExecutable,
         Code::NotFound,
@@ -66,6 +69,7 @@ impl Code {
             Code::Warned => 6,
             Code::NotValid => 7,
             Code::Unreadable => 8,
+            Code::NotComparable => 9,
             Code::Refused => 10,
             Code::NotExecutable => 126,
             Code::NotFound => 127,
@@ -91,6 +95,7 @@ impl Code {
             Code::Unreadable => {
                 "`bench validate`, `bench sign`: a file is no benchmark record that can be read"
             }
+            Code::NotComparable => "`bench compare`: the records are of different functional units",
             Code::Refused => "`bench run`: the machine or the work allows no campaign",
             Code::NotExecutable => "`run`, `bench run`: the command cannot be executed",
             Code::NotFound => "`run`, `bench run`: the command was not found",

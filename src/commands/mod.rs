@@ -47,6 +47,7 @@ use crate::engine;
 use crate::jobs::JobId;
 use crate::ledger::JobReport;
 use crate::ledger::query::{Filter, JobSummary, Reader};
+use crate::record::report::Reported;
 use crate::record::summary::Style;
 use crate::record::{account, build, host, schema};
 use crate::server::client::{Client, ClientError};
@@ -242,21 +243,27 @@ fn show_job(args: cli::ShowArgs, options: &Options, out: &mut dyn Write) -> Resu
     show::show(&show, &host, load, out).map_err(as_failure)
 }
 
-/// Reports jobs of the daemon, the ledger or records' files.
+/// Reports jobs of the daemon, the ledger or records' files, or a period.
 fn report_jobs(
     args: &cli::ReportArgs,
     options: &Options,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
+    if let Some(since) = args.since {
+        let now = clock::wall();
+        let since = since.resolve(now);
+        return report::period::run(args, since, now, options, output_style(), out);
+    }
     let load = |job: &str| {
         if report::is_file(job) {
-            return report::of_file(Path::new(job));
+            let record = report::of_file(Path::new(job))?;
+            return Ok(Reported { record, intervals: None });
         }
         let job = job_id(job)?;
         let (found, known) = load_job(&job, options).map_err(as_failure)?;
         let mut record = build(&found, &host::gather(&options.roots), &known);
         account(&mut record, &found, &options.accounting);
-        Ok(record)
+        Ok(Reported { record, intervals: Some(found.intervals) })
     };
     report::run(args, output_style(), load, out)
 }

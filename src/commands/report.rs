@@ -3,10 +3,12 @@
 //!
 //! Records come from the books or from files; nothing here computes a figure.
 
+pub mod period;
+
 use std::io::Write;
 use std::path::Path;
 
-use crate::record::report::{citation, codecarbon, model_card, statement};
+use crate::record::report::{Reported, citation, codecarbon, html, model_card, statement};
 use crate::record::summary::{Style, summary};
 use crate::record::{Record, read};
 
@@ -37,27 +39,33 @@ pub fn of_file(path: &Path) -> Result<Record, Failure> {
 pub fn run(
     args: &ReportArgs,
     style: Style,
-    load: impl Fn(&str) -> Result<Record, Failure>,
+    load: impl Fn(&str) -> Result<Reported, Failure>,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     if args.training_type.is_some() && args.format != ReportFormat::ModelCard {
         let message = "--training-type is a field of --format model-card";
         return Err(Failure::new(Code::Usage, message));
     }
-    if args.job.is_empty() && args.format != ReportFormat::Citation {
-        let message = "no job is named; see `aimeter jobs`";
+    if args.user.is_some() || args.until.is_some() || args.project.is_some() {
+        let message = "--user, --project and --until are of a period: add --since";
         return Err(Failure::new(Code::Usage, message));
     }
-    let mut records: Vec<Record> = Vec::new();
+    if args.job.is_empty() && args.format != ReportFormat::Citation {
+        let message = "no job is named, and no period by --since; see `aimeter jobs`";
+        return Err(Failure::new(Code::Usage, message));
+    }
+    let mut jobs: Vec<Reported> = Vec::new();
     for job in &args.job {
-        let record = load(job)?;
-        if records.iter().any(|other| other.job.id == record.job.id) {
-            let message = format!("job {} is named twice and would count twice", record.job.id);
+        let found = load(job)?;
+        let id = &found.record.job.id;
+        if jobs.iter().any(|other| other.record.job.id == *id) {
+            let message = format!("job {id} is named twice and would count twice");
             return Err(Failure::new(Code::Usage, message));
         }
-        records.push(record);
+        jobs.push(found);
     }
     let unexpected = |error: anyhow::Error| Failure::from(error);
+    let records: Vec<Record> = jobs.iter().map(|job| job.record.clone()).collect();
     let text: Vec<u8> = match args.format {
         ReportFormat::Text => {
             let parts: Vec<String> = records.iter().map(|record| summary(record, style)).collect();
@@ -78,6 +86,9 @@ pub fn run(
                 .into_bytes()
         }
         ReportFormat::Citation => citation::bibtex().into_bytes(),
+        ReportFormat::Html => {
+            html::file(&jobs).map_err(|error| unexpected(error.into()))?.into_bytes()
+        }
     };
     out.write_all(&text).map_err(Failure::of_output)
 }

@@ -115,6 +115,10 @@ pub(super) struct Engine {
     pub marks: Vec<Waiting>,
     /// When counters were last read for a change of phase.
     pub read_for_phase: BootTime,
+    /// When the ledger is to be told of a change of phase, before its next batch.
+    pub work_due: Option<BootTime>,
+    /// When it was last told so.
+    pub work_told: BootTime,
 }
 
 impl Engine {
@@ -130,7 +134,8 @@ impl Engine {
             }
             // A period that was made shorter holds at once.
             next = next.min(clock::now().plus(self.settings.period));
-            let until = self.deadline().map_or(next, |deadline| deadline.min(next));
+            let dues = [self.deadline(), self.work_due];
+            let until = dues.into_iter().flatten().fold(next, BootTime::min);
             let wait = until.since(clock::now());
             match self.commands.recv_timeout(wait) {
                 Ok(Command::Stop(reply)) => {
@@ -150,6 +155,7 @@ impl Engine {
             self.drain_gpus();
             self.end_overdue(clock::now());
             self.tell_ends();
+            self.tell_changes(clock::now());
         }
     }
 
@@ -182,6 +188,7 @@ impl Engine {
         }
         self.ticks += 1;
         if now.since(self.last_submit) >= SUBMIT_PERIOD.mul_f32(0.9) {
+            self.last_submit = now;
             self.submit(now);
         }
         self.drop_old(now);
@@ -328,7 +335,7 @@ impl Engine {
 
     /// Hands what has grown to the ledger's writer.
     pub(super) fn submit(&mut self, now: BootTime) {
-        self.last_submit = now;
+        self.work_due = None;
         self.books.drain(&mut self.batch.bookings);
         for domain in &self.domains {
             if let Some((at, value)) = domain.meter.mark() {

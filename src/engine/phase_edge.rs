@@ -42,6 +42,7 @@ impl Engine {
         }
         if let Ok(point) = result {
             self.gpu_reading(gpu, Ok(Reading { at: point.at, value: Value::Counter(point.value) }));
+            self.tell_soon();
         } else if let Err(error @ (ReadError::Failed(_) | ReadError::Lost(_))) = result {
             self.domains[place].take(Err(*error), self.settings.period);
         }

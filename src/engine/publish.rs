@@ -5,6 +5,7 @@
 //! let go of the older one in time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -59,6 +60,7 @@ pub(super) struct Finished {
     pub meta: Arc<JobMeta>,
     pub started: Timestamp,
     pub ended: Option<Timestamp>,
+    pub duration: Option<Duration>,
     pub energy: ByKind,
     pub node: Energy,
     pub emissions: Emissions,
@@ -77,6 +79,7 @@ impl Engine {
             at: clock::now(),
             started: job.row.started,
             ended: job.row.ended,
+            duration: job.row.duration,
             energy: job.energy,
             node: job.node,
             emissions: job.emissions,
@@ -173,6 +176,7 @@ impl Engine {
             running: true,
             started: job.row.started,
             ended: None,
+            duration: None,
             energy: job.energy,
             node: job.node,
             emissions: job.emissions,
@@ -185,6 +189,7 @@ impl Engine {
             running: false,
             started: job.started,
             ended: job.ended,
+            duration: job.duration,
             energy: job.energy,
             node: job.node,
             emissions: job.emissions,

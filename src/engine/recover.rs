@@ -74,6 +74,7 @@ impl Engine {
                 meta: meta.into(),
                 started: summary.row.started,
                 ended: summary.row.ended,
+                duration: summary.row.duration,
                 energy,
                 node,
                 emissions: Emissions::of(total, intensity, pue),
@@ -197,6 +198,38 @@ impl Engine {
             );
             self.note(slot, note);
         }
+        self.tell_phase_of_absence(slot);
+    }
+
+    /// Says which phase has what was used while nobody took marks, and what is only cut by
+    /// time between it and the one before: what counters showed at its beginning was lost.
+    fn tell_phase_of_absence(&mut self, slot: Slot) {
+        let Some(job) = self.job(slot) else { return };
+        let Some((began, phase, before)) = job.work.as_ref().and_then(|work| work.since()) else {
+            return;
+        };
+        let mut text = format!(
+            "the daemon was away until {}: what was used from its last reading on is in {phase} up \
+             to the next mark; marks of that time may be missing",
+            clock::wall().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        );
+        let claimed = |place: &usize| {
+            job.before[*place].is_some() || job.inclusive[*place].energy > Energy::ZERO
+        };
+        let earlier = (0..self.domains.len()).filter(claimed).filter_map(|place| {
+            let state = &self.domains[place];
+            let (at, _) = state.meter.mark().filter(|(at, _)| *at < began)?;
+            let id = &state.domain.id;
+            Some(format!("{id} ({:.2} s before)", began.since(at).as_secs_f64()))
+        });
+        let earlier: Vec<String> = earlier.collect();
+        if !earlier.is_empty() {
+            text += &format!(
+                "; what was read last before {phase} began is cut by time between it and {before}: {}",
+                earlier.join(", ")
+            );
+        }
+        self.note(slot, text);
     }
 
     /// Adds the domains of a job that no sensor has shown yet: the GPUs' library is

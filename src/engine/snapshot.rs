@@ -136,6 +136,8 @@ pub struct JobView {
     pub started: Timestamp,
     /// When it ended, if it has.
     pub ended: Option<Timestamp>,
+    /// How long it took, if it has ended.
+    pub duration: Option<Duration>,
     /// Energy of counted domains.
     pub energy: ByKind,
     /// Its part of the node's own meter, which overlaps the others.
@@ -155,6 +157,8 @@ pub struct JobView {
 pub struct WorkView {
     /// Its phases, in the order of their first beginning.
     pub phases: Vec<PhaseView>,
+    /// The name of the phase that it is in; `None`: in none.
+    pub current: Option<Arc<str>>,
     /// Its units.
     pub units: Vec<UnitView>,
 }

@@ -132,6 +132,8 @@ pub fn start(parts: Parts) -> std::io::Result<Handle> {
         inbox: Arc::default(),
         marks: Vec::new(),
         read_for_phase: BootTime::default(),
+        work_due: None,
+        work_told: BootTime::default(),
     };
     engine.node_last = engine.node.as_mut().and_then(|node| node.read().ok());
     engine.recover(&mut recovered);

@@ -26,6 +26,8 @@ const MOST_UNITS: usize = 32;
 /// Counters are read for a change of phase at most this often; energy around the changes
 /// between is cut by time.
 const READ_PERIOD: Duration = Duration::from_millis(250);
+/// The ledger is told of changes of phase at most this often, beside its batches.
+const TELL_PERIOD: Duration = Duration::from_millis(100);
 
 /// A job's phases and units.
 #[derive(Debug, Default)]
@@ -64,10 +66,14 @@ impl Work {
             return None;
         }
         let mut work = Work::default();
+        let stay = |(place, mark): (usize, &PhaseMark)| Some((mark.began?, mark.ended, place + 1));
+        work.timeline = Timeline::of_stays(phases.iter().enumerate().filter_map(stay).collect());
         for (place, mark) in phases.iter().enumerate() {
             if let Some(until) = mark.until {
-                work.timeline = Timeline::within(place + 1);
                 work.until = until;
+                if mark.began.is_none() {
+                    work.timeline = Timeline::within(place + 1);
+                }
             }
             work.phases.push(Phase {
                 name: Arc::clone(&mark.phase),
@@ -188,8 +194,10 @@ impl Work {
             self.count_time(now);
         }
         let current = self.timeline.current();
+        let timeline = &self.timeline;
         for (place, phase) in self.phases.iter_mut().enumerate() {
             if std::mem::take(&mut phase.grown) {
+                let stay = timeline.last_stay(place + 1);
                 phases.push(PhaseMark {
                     job,
                     place: place as u32,
@@ -198,6 +206,8 @@ impl Work {
                     nanoseconds: u64::try_from(phase.time.as_nanos()).unwrap_or(u64::MAX),
                     energy: phase.energy,
                     until: (current == place + 1).then_some(self.until),
+                    began: stay.map(|stay| stay.0),
+                    ended: stay.and_then(|stay| stay.1),
                 });
             }
         }
@@ -211,6 +221,17 @@ impl Work {
                 count: unit.count,
             });
         }
+    }
+
+    /// Since when a recovered job has been in the phase that it is in, as people are told:
+    /// that phase, and the one before.
+    pub fn since(&self) -> Option<(BootTime, String, String)> {
+        let name = |phase: usize| {
+            let phase = phase.checked_sub(1).and_then(|place| self.phases.get(place));
+            phase.map_or_else(|| "no phase".to_owned(), |phase| format!("phase `{}`", phase.name))
+        };
+        let (began, before) = self.timeline.last_change()?;
+        Some((began, name(self.timeline.current()), name(before)))
     }
 
     /// The phases as they stand at a moment.
@@ -261,7 +282,9 @@ impl Work {
             }
         }
         let phases = self.phases.iter().enumerate().map(phase).collect();
-        Arc::new(WorkView { phases, units })
+        let present = current.checked_sub(1).and_then(|place| self.phases.get(place));
+        let current = present.map(|phase| Arc::clone(&phase.name));
+        Arc::new(WorkView { phases, current, units })
     }
 }
 
@@ -300,9 +323,25 @@ impl Engine {
             }
             if let Some(at) = begun {
                 self.read_at_change(slot, at);
+                self.tell_soon();
             }
         }
         self.marks = waiting;
+    }
+
+    /// Has the ledger told of a change of phase, or of the readings at it, without waiting
+    /// for the next batch: a daemon that is killed would not know of the phase.
+    pub(super) fn tell_soon(&mut self) {
+        let due = self.work_told.plus(TELL_PERIOD);
+        self.work_due = Some(self.work_due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// Tells the ledger of changes of phase whose time has come.
+    pub(super) fn tell_changes(&mut self, now: BootTime) {
+        if self.work_due.is_some_and(|due| due <= now) {
+            self.work_told = now;
+            self.submit(now);
+        }
     }
 
     /// Reads the counters for a change of phase.
@@ -374,6 +413,10 @@ mod tests {
         assert!(again.1.is_empty());
 
         let mut resumed = Work::recovered(&phases, &units).unwrap();
+        let since = resumed.since().unwrap();
+        assert_eq!(since, (at(2_000), "phase `eval`".to_owned(), "phase `epoch`".to_owned()));
+        // Not booked when it died: of this time, a microjoule belongs to the phase before.
+        resumed.book(at(1_900), at(2_000), Energy::from_microjoules(1));
         resumed.book(at(2_500), at(4_000), Energy::from_microjoules(7));
         resumed.take(at(4_000), phase("epoch"));
         resumed.take(at(4_500), count(4));
@@ -384,7 +427,7 @@ mod tests {
                 (one.name.as_str(), one.times, one.time.as_millis(), one.energy.microjoules())
             })
             .collect();
-        assert_eq!(figures, [("epoch", 2, 2_000, 50), ("eval", 1, 2_000, 57)]);
+        assert_eq!(figures, [("epoch", 2, 2_000, 51), ("eval", 1, 2_000, 57)]);
         let units: Vec<_> = resumed
             .unit_reports()
             .into_iter()

@@ -16,8 +16,19 @@ pub fn held(connection: &Connection, job: JobKey) -> Result<Held> {
         "{FAMILY} SELECT domain.device, held.held_us FROM family CROSS JOIN held
          ON held.job = family.key LEFT JOIN domain ON domain.key = held.domain"
     );
+    held_of(connection, &sql, job)
+}
+
+/// What a job held, nested jobs apart.
+pub fn own_held(connection: &Connection, job: JobKey) -> Result<Held> {
+    let sql = "SELECT domain.device, held.held_us FROM held
+               LEFT JOIN domain ON domain.key = held.domain WHERE held.job = ?1";
+    held_of(connection, sql, job)
+}
+
+fn held_of(connection: &Connection, sql: &str, job: JobKey) -> Result<Held> {
     let mut held = Held::default();
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(sql)?;
     let mut found = statement.query([job.0])?;
     while let Some(row) = found.next()? {
         held.add(row.get::<_, Option<String>>(0)?.as_deref(), rows::unsigned(row, 1)?);

@@ -15,6 +15,7 @@ use super::{Booking, CounterMark, DomainKey, Event, IntensityFact, JobKey, JobRo
 use crate::clock;
 use crate::jobs::JobState;
 use crate::sensors::{Domain, Missing};
+use crate::units::BootTime;
 
 /// Transactions between two that are forced to the disk, where nothing happened
 /// that deserves it sooner: at one a second, a power cut costs at most this.
@@ -44,10 +45,10 @@ const UPSERT_CPU: &str = "INSERT INTO cpu VALUES (?1, ?2)
 const UPSERT_HELD: &str = "INSERT INTO held VALUES (?1, ?2, ?3, ?4)
      ON CONFLICT (job, domain) DO UPDATE SET held_us = excluded.held_us,
      until_ns = excluded.until_ns";
-const UPSERT_PHASE: &str = "INSERT INTO phase VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+const UPSERT_PHASE: &str = "INSERT INTO phase VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
      ON CONFLICT (job, place) DO UPDATE SET name = excluded.name, times = excluded.times,
      elapsed_ns = excluded.elapsed_ns, energy_uj = excluded.energy_uj,
-     until_ns = excluded.until_ns";
+     until_ns = excluded.until_ns, began_ns = excluded.began_ns, ended_ns = excluded.ended_ns";
 const UPSERT_WORK: &str = "INSERT INTO work VALUES (?1, ?2, ?3, ?4)
      ON CONFLICT (job, unit, phase) DO UPDATE SET
      count_thousandths = excluded.count_thousandths";
@@ -235,9 +236,10 @@ impl<'c> Applier<'c> {
     fn work(&mut self, pending: &Pending, refused: &mut Refused) -> Result<()> {
         for mark in pending.phases.values() {
             let values = exact(mark.energy.microjoules()).map(|energy| {
-                let until = mark.until.map(|until| held(until.nanoseconds()));
+                let moment = |at: Option<BootTime>| at.map(|at| held(at.nanoseconds()));
                 let (times, elapsed) = (held(mark.times), held(mark.nanoseconds));
-                (mark.job.0, mark.place, &*mark.phase, times, elapsed, energy, until)
+                let [until, began, ended] = [mark.until, mark.began, mark.ended].map(moment);
+                (mark.job.0, mark.place, &*mark.phase, times, elapsed, energy, until, began, ended)
             });
             refused.row(values, &mut *self.connection.prepare_cached(UPSERT_PHASE)?)?;
         }

@@ -13,6 +13,7 @@ pub mod books;
 pub mod facts;
 mod outage;
 mod pending;
+pub mod period;
 pub mod query;
 pub mod recover;
 mod rows;
@@ -361,6 +362,19 @@ pub struct HeldGpu {
 }
 
 impl Held {
+    /// A part of it: `part` ÷ `whole` of every time.
+    pub fn portion(&self, part: u64, whole: u64) -> Held {
+        let of = |time: u64| {
+            let (part, whole) = (u128::from(part.min(whole)), u128::from(whole.max(1)));
+            (u128::from(time) * part / whole) as u64
+        };
+        let gpu = |gpu: &HeldGpu| HeldGpu { microseconds: of(gpu.microseconds), ..gpu.clone() };
+        Held {
+            machine_microseconds: of(self.machine_microseconds),
+            gpus: self.gpus.iter().map(gpu).collect(),
+        }
+    }
+
     /// Adds a time: of a GPU of this model, or (`None`) of the machine.
     pub fn add(&mut self, model: Option<&str>, microseconds: u64) {
         let Some(model) = model else {

@@ -362,8 +362,8 @@ impl Intervals {
 
 /// Amounts added up as `docs/accuracy.md` says: edge and resolution in quadrature,
 /// split and gap linearly.
-#[derive(Default)]
-struct Sum {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
     energy: Energy,
     edge_squared: u128,
     resolution_squared: u128,
@@ -373,7 +373,8 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, amount: &Amount) {
+    /// Adds an amount.
+    pub fn add(&mut self, amount: &Amount) {
         let squared = |energy: Energy| u128::from(energy.microjoules()).pow(2);
         let error = &amount.uncertainty;
         self.energy = self.energy.saturating_add(amount.energy);
@@ -384,7 +385,18 @@ impl Sum {
         self.gap_nanoseconds = self.gap_nanoseconds.saturating_add(amount.gap_nanoseconds);
     }
 
-    fn amount(&self) -> Amount {
+    /// Adds the amounts of another sum.
+    pub fn merge(&mut self, other: &Sum) {
+        self.energy = self.energy.saturating_add(other.energy);
+        self.edge_squared = self.edge_squared.saturating_add(other.edge_squared);
+        self.resolution_squared = self.resolution_squared.saturating_add(other.resolution_squared);
+        self.split = self.split.saturating_add(other.split);
+        self.gap = self.gap.saturating_add(other.gap);
+        self.gap_nanoseconds = self.gap_nanoseconds.saturating_add(other.gap_nanoseconds);
+    }
+
+    /// The whole.
+    pub fn amount(&self) -> Amount {
         // The root of 128 bits has 64.
         let root = |squares: u128| Energy::from_microjoules(squares.isqrt() as u64);
         Amount {
@@ -411,7 +423,7 @@ fn lines(connection: &Connection, job: JobKey) -> Result<Vec<Booking>> {
     connection.prepare(&sql)?.query_map([job.0], rows::line)?.collect()
 }
 
-fn all_domains(connection: &Connection) -> Result<BTreeMap<DomainKey, Domain>> {
+pub(super) fn all_domains(connection: &Connection) -> Result<BTreeMap<DomainKey, Domain>> {
     let sql = format!("SELECT domain.key, {} FROM domain", rows::DOMAIN);
     connection
         .prepare(&sql)?

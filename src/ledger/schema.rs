@@ -22,7 +22,7 @@ pub const FILE_NAME: &str = "ledger.db";
 pub const LOCK_NAME: &str = "ledger.lock";
 
 /// The migrations, in order; a file of version n has had the first n.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("migrations/0001_facts.sql"),
     include_str!("migrations/0002_tally.sql"),
     include_str!("migrations/0003_recovery.sql"),
@@ -30,6 +30,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0005_accounts.sql"),
     include_str!("migrations/0006_timing.sql"),
     include_str!("migrations/0007_work.sql"),
+    include_str!("migrations/0008_stays.sql"),
 ];
 
 /// The schema version that this build writes.

@@ -28,6 +28,10 @@ pub struct PhaseMark {
     pub energy: Energy,
     /// Of the present phase: up to when its time is counted.
     pub until: Option<BootTime>,
+    /// When it last began; `None`: not known.
+    pub began: Option<BootTime>,
+    /// When that ended; `None`: not known, or it goes on.
+    pub ended: Option<BootTime>,
 }
 
 /// Units counted in one phase so far.
@@ -70,7 +74,10 @@ pub struct UnitReport {
 /// A job's phases, in the order of their first beginning.
 pub fn phases(connection: &Connection, job: JobKey) -> Result<Vec<PhaseMark>> {
     let phase = |row: &Row<'_>| {
-        let until: Option<i64> = row.get(5)?;
+        let moment = |column| -> Result<Option<BootTime>> {
+            let nanoseconds: Option<i64> = row.get(column)?;
+            Ok(nanoseconds.map(|moment| BootTime::from_nanoseconds(moment.unsigned_abs())))
+        };
         Ok(PhaseMark {
             job,
             place: row.get(0)?,
@@ -78,13 +85,15 @@ pub fn phases(connection: &Connection, job: JobKey) -> Result<Vec<PhaseMark>> {
             times: rows::unsigned(row, 2)?,
             nanoseconds: rows::unsigned(row, 3)?,
             energy: rows::energy(row, 4)?,
-            until: until.map(|until| BootTime::from_nanoseconds(until.unsigned_abs())),
+            until: moment(5)?,
+            began: moment(6)?,
+            ended: moment(7)?,
         })
     };
     connection
         .prepare_cached(
-            "SELECT place, name, times, elapsed_ns, energy_uj, until_ns FROM phase
-             WHERE job = ? ORDER BY place",
+            "SELECT place, name, times, elapsed_ns, energy_uj, until_ns, began_ns, ended_ns
+             FROM phase WHERE job = ? ORDER BY place",
         )?
         .query_map([job.0], phase)?
         .collect()

@@ -8,6 +8,7 @@
 
 mod account;
 mod build;
+pub mod curve;
 pub mod host;
 pub mod import;
 pub mod report;

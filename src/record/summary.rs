@@ -26,19 +26,17 @@ const RESET: &str = "\x1b[0m";
 
 /// One line: a label, a figure, its watt-hours, its uncertainty, a remark.
 #[derive(Default)]
-struct Line {
-    cells: [String; 4],
-    remark: String,
+pub(super) struct Line {
+    /// All but the remark.
+    pub cells: [String; 4],
+    /// Where the figure comes from, or a text alone.
+    pub remark: String,
     colour: Option<&'static str>,
 }
 
 /// The summary, with a line break at its end.
 pub fn summary(record: &Record, style: Style) -> String {
-    let mut lines = energy_lines(record);
-    lines.extend(facility_line(record));
-    lines.extend(emissions_lines(record));
-    lines.extend(timing_line(record));
-    lines.extend(account_lines(record));
+    let mut lines = figure_lines(record);
     lines.extend(work_lines(record));
     lines.push(Line::text("job", &record.job.id));
     if let Some(whose) = import::counted_by(&record.job.origin) {
@@ -49,6 +47,16 @@ pub fn summary(record: &Record, style: Style) -> String {
     out.push('\n');
     out.push_str(&layout(&lines, style));
     out
+}
+
+/// Energy, emissions and what the configuration asks for beside.
+pub(super) fn figure_lines(record: &Record) -> Vec<Line> {
+    let mut lines = energy_lines(record);
+    lines.extend(facility_line(record));
+    lines.extend(emissions_lines(record));
+    lines.extend(timing_line(record));
+    lines.extend(account_lines(record));
+    lines
 }
 
 impl Line {
@@ -90,8 +98,12 @@ impl Line {
 }
 
 fn title(record: &Record) -> String {
+    format!("aimeter: {} {}", text::line(&record.job.name), outcome(record))
+}
+
+/// What became of the job: `took 3 h 5 min, exit code 1`.
+pub(super) fn outcome(record: &Record) -> String {
     let job = &record.job;
-    let name = text::line(&job.name);
     let time = job.duration_seconds.map(text::duration);
     let state = match (job.state.as_str(), time) {
         ("running", _) => "is running".to_owned(),
@@ -104,7 +116,7 @@ fn title(record: &Record) -> String {
         Some(code @ 129..=192) => format!(", exit code {code} (signal {})", code - 128),
         Some(code) => format!(", exit code {code}"),
     };
-    format!("aimeter: {name} {state}{exit}")
+    format!("{state}{exit}")
 }
 
 fn energy_lines(record: &Record) -> Vec<Line> {
@@ -332,7 +344,7 @@ fn source_text(part: &IntensityUse) -> String {
     }
 }
 
-fn quality_lines(record: &Record) -> Vec<Line> {
+pub(super) fn quality_lines(record: &Record) -> Vec<Line> {
     let mut lines = Vec::new();
     if record.quality.gaps_seconds > 0.0 {
         let time = text::duration(record.quality.gaps_seconds);

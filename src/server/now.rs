@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the machine draws now and who uses it, as clients see it.
 //!
-//! Made of the published snapshot alone, so that who asks never waits for the engine.
-//! Names, users, projects and figures, as `/metrics` has them; never a command line or a
+//! Made of the published snapshot alone, so that who asks never waits for the engine. On
+//! the socket and on the page it is the same but for its jobs: each has the shape that its
+//! readers need. Names, users, projects and figures, as `/metrics` has them; never a command line or a
 //! label. What is not known is null, never zero.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::engine::snapshot::{DomainView, IntensityView, JobView, Snapshot};
+use crate::engine::snapshot::{DomainView, IntensityView, JobView, PhaseView, Snapshot, UnitView};
 use crate::jobs::JobId;
 use crate::sensors::Kind;
 use crate::units::Energy;
@@ -16,10 +17,11 @@ use crate::units::Energy;
 /// Jobs that are told of at a time, the most powerful first.
 const JOBS: usize = 1_000;
 
-/// The machine now.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Now {
-    /// When the books were published; null before the first reading.
+/// The machine now, with its jobs in the shape `Job`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Now<Job = JobNow> {
+    /// When the books were published, to the millisecond; null before the first reading.
+    #[serde(serialize_with = "to_milliseconds")]
     pub at: Option<Timestamp>,
     /// The daemon's release.
     pub release: String,
@@ -41,7 +43,10 @@ pub struct Now {
     pub domains: Vec<DomainNow>,
     /// Running jobs, and those that ended a while ago; nested jobs are in the figures of
     /// those around them too.
-    pub jobs: Vec<JobNow>,
+    pub jobs: Vec<Job>,
+    /// All jobs that run, those that are not in the list too.
+    #[serde(default)]
+    pub jobs_running: usize,
     /// Jobs that are not in the list.
     pub jobs_left_out: usize,
 }
@@ -117,35 +122,65 @@ pub struct JobNow {
     pub dram_joules: f64,
     /// Of electricity and, where known, hardware, at the intensity known when it was used.
     pub emissions_grams: f64,
+    /// The phase that it is in; null: in none.
+    pub phase: Option<String>,
+    /// The phases that it has marked.
+    #[serde(default)]
+    pub phases: Vec<PhaseNow>,
+    /// The units of work that it has counted.
+    #[serde(default)]
+    pub work: Vec<UnitNow>,
+}
+
+/// A phase of a job so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhaseNow {
+    /// Its name.
+    pub name: String,
+    /// How long the job was in it.
+    pub seconds: f64,
+    /// Of all counted domains.
+    pub joules: f64,
+}
+
+/// Units of one name that a job has counted so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UnitNow {
+    /// The unit's name.
+    pub unit: String,
+    /// How many.
+    pub count: f64,
+    /// Of the whole job, for each; null where none was counted.
+    pub joules_per_unit: Option<f64>,
+}
+
+impl<Job> Default for Now<Job> {
+    /// Before the first look: nothing is known.
+    fn default() -> Self {
+        Now {
+            at: None,
+            release: String::new(),
+            host: String::new(),
+            trouble: None,
+            watts: None,
+            unattributed_watts: None,
+            grams_per_hour: None,
+            intensity: None,
+            other_intensities: Vec::new(),
+            domains: Vec::new(),
+            jobs: Vec::new(),
+            jobs_running: 0,
+            jobs_left_out: 0,
+        }
+    }
 }
 
 impl Now {
     /// As the snapshot has it; with `only`, of the jobs that one.
     pub fn of(snapshot: &Snapshot, trouble: Option<String>, only: Option<&JobId>) -> Now {
-        let counted = snapshot.domains.iter().filter(|view| view.domain.counted());
-        let watts = counted.filter_map(|view| view.power).map(|power| power.watts());
-        let watts = watts.reduce(|sum, watts| sum + watts);
-        let mut zones = snapshot.zones.iter().map(Intensity::of);
-        let intensity = zones.next();
         let wanted = |job: &&JobView| only.is_none_or(|only| job.meta.id == *only);
-        let mut jobs: Vec<&JobView> = snapshot.jobs.iter().filter(wanted).collect();
-        jobs.sort_by_key(|job| (!job.running, std::cmp::Reverse((job.power, job.started))));
-        Now {
-            at: snapshot.at,
-            release: env!("CARGO_PKG_VERSION").to_owned(),
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            trouble,
-            watts: watts.map(thousandths),
-            unattributed_watts: None,
-            grams_per_hour: watts
-                .zip(intensity.as_ref())
-                .map(|(watts, intensity)| thousandths(watts * intensity.grams_per_kwh / 1e3)),
-            intensity,
-            other_intensities: zones.collect(),
-            domains: snapshot.domains.iter().map(DomainNow::of).collect(),
-            jobs_left_out: jobs.len().saturating_sub(JOBS),
-            jobs: jobs.into_iter().take(JOBS).map(JobNow::of).collect(),
-        }
+        let jobs = snapshot.jobs.iter().filter(wanted).collect();
+        Now::with_jobs(snapshot, trouble, jobs, JOBS, JobNow::of)
     }
 
     /// With what no job used between an earlier look and this one, from energy; a domain
@@ -163,8 +198,45 @@ impl Now {
     }
 }
 
+impl<Job> Now<Job> {
+    /// As the snapshot has it, with at most so many of these jobs: those that run first, of
+    /// them the most powerful.
+    pub fn with_jobs(
+        snapshot: &Snapshot,
+        trouble: Option<String>,
+        mut jobs: Vec<&JobView>,
+        most: usize,
+        shape: impl Fn(&JobView) -> Job,
+    ) -> Now<Job> {
+        let counted = snapshot.domains.iter().filter(|view| view.domain.counted());
+        let watts = counted.filter_map(|view| view.power).map(|power| power.watts());
+        let watts = watts.reduce(|sum, watts| sum + watts);
+        let mut zones = snapshot.zones.iter().map(Intensity::of);
+        let intensity = zones.next();
+        jobs.sort_by_key(|job| (!job.running, std::cmp::Reverse((job.power, job.started))));
+        Now {
+            at: snapshot.at,
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            trouble,
+            watts: watts.map(thousandths),
+            unattributed_watts: None,
+            grams_per_hour: watts
+                .zip(intensity.as_ref())
+                .map(|(watts, intensity)| thousandths(watts * intensity.grams_per_kwh / 1e3)),
+            intensity,
+            other_intensities: zones.collect(),
+            domains: snapshot.domains.iter().map(DomainNow::of).collect(),
+            jobs_running: jobs.iter().filter(|job| job.running).count(),
+            jobs_left_out: jobs.len().saturating_sub(most),
+            jobs: jobs.into_iter().take(most).map(shape).collect(),
+        }
+    }
+}
+
 impl Intensity {
-    fn of(view: &IntensityView) -> Intensity {
+    /// Of a zone in use.
+    pub fn of(view: &IntensityView) -> Intensity {
         Intensity {
             zone: view.zone.to_string(),
             grams_per_kwh: view.grams_per_kwh,
@@ -199,6 +271,7 @@ impl JobNow {
     fn of(view: &JobView) -> JobNow {
         let total = view.energy.iter().copied().fold(Energy::ZERO, Energy::saturating_add);
         let of_kind = |kind: Kind| view.energy[kind as usize].joules();
+        let work = view.work.as_deref();
         JobNow {
             id: view.meta.id.to_string(),
             name: view.meta.name.clone(),
@@ -212,6 +285,12 @@ impl JobNow {
             cpu_joules: of_kind(Kind::Cpu),
             dram_joules: of_kind(Kind::Dram),
             emissions_grams: view.emissions.grams() + view.embodied.grams(),
+            phase: work.and_then(|work| Some(work.current.as_deref()?.to_owned())),
+            phases: work
+                .map_or_else(Vec::new, |work| work.phases.iter().map(PhaseNow::of).collect()),
+            work: work.map_or_else(Vec::new, |work| {
+                work.units.iter().map(|unit| UnitNow::of(unit, total)).collect()
+            }),
         }
     }
 
@@ -221,7 +300,33 @@ impl JobNow {
     }
 }
 
+impl PhaseNow {
+    fn of(view: &PhaseView) -> PhaseNow {
+        PhaseNow {
+            name: view.name.to_string(),
+            seconds: thousandths(view.time.as_secs_f64()),
+            joules: view.energy.joules(),
+        }
+    }
+}
+
+impl UnitNow {
+    fn of(view: &UnitView, of_job: Energy) -> UnitNow {
+        let count = view.count.units();
+        let each = (count > 0.0).then(|| of_job.joules() / count);
+        UnitNow { unit: view.name.to_string(), count, joules_per_unit: each }
+    }
+}
+
+/// Always of three decimals, so that texts are in the order of their times.
+fn to_milliseconds<S: Serializer>(
+    at: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    at.map(|at| format!("{at:.3}")).serialize(serializer)
+}
+
 /// More figures than a sensor has would only make the text longer.
-fn thousandths(value: f64) -> f64 {
+pub(super) fn thousandths(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }

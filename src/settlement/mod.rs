@@ -7,6 +7,7 @@
 //! what was *told* of a job is kept there. Where a zone has nothing but its yearly
 //! mean, a job's sum is enough; its lines are read only where facts of times are.
 
+pub mod period;
 pub mod task;
 
 use std::collections::{BTreeMap, HashMap};

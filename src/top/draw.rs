@@ -264,10 +264,13 @@ struct Column {
 
 /// The name takes what the others leave.
 const NAME: usize = 0;
-const COLUMNS: [Column; 8] = [
+/// The phase is there only where a job marks any.
+const PHASE: usize = 3;
+const COLUMNS: [Column; 9] = [
     column("NAME", 0, 0, |job, _| text::line(&job.name)),
     column("USER", 10, 60, |job, _| text::line(&job.user)),
     column("PROJECT", 12, 96, |job, _| text::line(job.project.as_deref().unwrap_or("-"))),
+    column("PHASE", 10, 76, |job, _| job.phase.clone().unwrap_or_default()),
     figure("POWER", 0, Order::Power, |job, _| watts(job.watts)),
     figure("ENERGY", 34, Order::Energy, |job, _| text::energy(job.joules)),
     figure("CO2e", 50, Order::Emissions, |job, _| text::emissions(job.emissions_grams)),
@@ -308,7 +311,11 @@ pub(super) fn elapsed(job: &JobNow, now: &Now) -> String {
 
 /// The list of jobs; without a look, as text without a selection.
 fn jobs(top: &Top, now: &Now, look: Option<Look>, area: Rect, buffer: &mut Buffer) {
-    let columns: Vec<&Column> = COLUMNS.iter().filter(|one| area.width >= one.from).collect();
+    let marks = now.jobs.iter().any(|job| !job.phases.is_empty());
+    let has =
+        |(place, one): &(usize, &Column)| area.width >= one.from && (*place != PHASE || marks);
+    let columns: Vec<&Column> =
+        COLUMNS.iter().enumerate().filter(has).map(|(_, one)| one).collect();
     let others: u16 = columns.iter().map(|one| if one.width > 0 { one.width + 1 } else { 0 }).sum();
     let name = area.width.saturating_sub(others + 1).max(4);
     let mut line = |row: u16, cells: &dyn Fn(&Column) -> String, style: Style| {

@@ -5,9 +5,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::record::text;
-use crate::server::now::{JobNow, Now};
+use crate::server::now::{JobNow, Now, PhaseNow, UnitNow};
 
-use super::draw::{BOLD, PLAIN, elapsed, put, watts};
+use super::draw::{BOLD, PLAIN, elapsed, fitting, put, watts};
 
 const KEYS: [(&str, &str); 12] = [
     ("Up Down j k", "go to a job, and follow it"),
@@ -63,7 +63,7 @@ pub(super) fn job(job: &JobNow, now: &Now, area: Rect, buffer: &mut Buffer) {
         None => text::line(&job.user),
     };
     let started = job.started_at.strftime("%Y-%m-%d %H:%M:%S UTC");
-    let lines = [
+    let mut lines = vec![
         ("power", watts(job.watts)),
         ("energy", format!("{}{hours}", text::energy(job.joules))),
         ("", of_kinds.join(", ")),
@@ -73,7 +73,47 @@ pub(super) fn job(job: &JobNow, now: &Now, area: Rect, buffer: &mut Buffer) {
         ("job", job.id.clone()),
         ("more", format!("aimeter show {}", job.id)),
     ];
+    let room = usize::from(area.height).saturating_sub(1 + lines.len());
+    lines.extend(work(job, area.width.saturating_sub(11), room));
     for (row, (label, text)) in (1..).zip(&lines) {
         put(buffer, area, row, &format!("  {label:<8} {text}"), PLAIN);
     }
+}
+
+/// What the job has marked, in so many rows of a width: its units in one, then the phases
+/// that took most.
+fn work(job: &JobNow, width: u16, mut room: usize) -> Vec<(&'static str, String)> {
+    let unit = |unit: &UnitNow| {
+        let each = unit.joules_per_unit.map(|joules| format!(", {} each", text::energy(joules)));
+        format!("{} {}{}", unit.count, unit.unit, each.unwrap_or_default())
+    };
+    let mut lines = Vec::new();
+    let units: Vec<String> = job.work.iter().map(unit).collect();
+    if !units.is_empty() {
+        lines.push(("work", fitting(&units, width)));
+        room = room.saturating_sub(1);
+    }
+    let mut phases: Vec<&PhaseNow> = job.phases.iter().collect();
+    phases.sort_by(|one, other| other.joules.total_cmp(&one.joules));
+    // Figures are never cut, and have some 36 columns at most.
+    let longest = usize::from(width).saturating_sub(37).max(16);
+    // The last row says how many have no room.
+    let shown = if phases.len() <= room { room } else { room.saturating_sub(1) };
+    for (place, phase) in phases.iter().take(shown).enumerate() {
+        let now = if job.phase.as_ref() == Some(&phase.name) { ", now" } else { "" };
+        let share = match job.joules {
+            joules if joules > 0.0 => {
+                format!(" ({})", text::percent(phase.joules / joules * 100.0))
+            }
+            _ => String::new(),
+        };
+        let (energy, time) = (text::energy(phase.joules), text::duration(phase.seconds));
+        let label = if place == 0 { "phases" } else { "" };
+        let name = &phase.name;
+        lines.push((label, format!("{name:<16.longest$} {energy}{share}, {time}{now}")));
+    }
+    if phases.len() > shown {
+        lines.push(("", format!("{} more", phases.len() - shown)));
+    }
+    lines
 }

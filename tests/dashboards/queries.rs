@@ -112,6 +112,10 @@ fn every_query_finds_data_on_a_real_prometheus() {
         "min(count_over_time(aimeter_project_energy_joules_total[15s])) >= 4",
     );
     site.wait_for("a settlement", "count(aimeter_job_emissions_unsettled_grams) == 4");
+    site.wait_for(
+        "a second phase",
+        &format!("count(aimeter_job_phase_energy_joules_total) == {}", 3 * 2),
+    );
     site.wait_for("an idle GPU", "instance_domain:aimeter_gpu_idle_claimed_watts:max");
 
     let id = |name: &str| -> String {
@@ -200,12 +204,17 @@ fn a_finished_job_is_its_record(site: &Site, record: &Value) {
     // The record rounds it to a microgram.
     let made = record["emissions"]["embodied_grams"].as_f64().unwrap();
     assert!(made > 0.0 && (says("CO2e of its hardware") - made).abs() < 1e-6, "not {made}");
-    near(says("CO2e"), grams);
+    // Settled figures follow the job's end by a reading of the ledger and a scrape.
+    eventually("the grams of the record", || {
+        ((says("CO2e") - grams).abs() < 1e-6 * grams).then_some(())
+    });
     near(says("Grams per kWh"), grams / joules * 3.6e6);
     let seconds = record["job"]["duration_seconds"].as_f64().unwrap();
     // Times on the page are whole milliseconds.
     assert!((says("Duration") - seconds).abs() < 0.003, "{} is not {seconds}", says("Duration"));
     assert!((says("Mean power") / (joules / seconds) - 1.0).abs() < 0.01);
+
+    its_phases_and_units_are_those_of_the_record(site, job, &choices, record);
 
     let started: jiff::Timestamp = text(&record["job"]["started_at"]).parse().unwrap();
     let marks: Vec<f64> = job
@@ -218,6 +227,43 @@ fn a_finished_job_is_its_record(site: &Site, record: &Value) {
     for (mark, truth) in marks.iter().zip([started, ended]) {
         assert!((mark - truth).abs() < 3.0, "a mark at {mark}, not at {truth}");
     }
+}
+
+/// Each query of the tables of phases and of units gives what the record has, by its label.
+fn its_phases_and_units_are_those_of_the_record(
+    site: &Site,
+    job: &Dashboard,
+    choices: &Choices,
+    record: &Value,
+) {
+    let check = |title: &str, place: usize, label: &str, truth: BTreeMap<String, f64>| {
+        let target = &panel(job, title)["targets"][place];
+        let found: BTreeMap<String, f64> = ask(&site.server, target, choices)
+            .iter()
+            .map(|(labels, values)| (text(&labels[label]).to_owned(), values[0]))
+            .collect();
+        assert!(found.keys().eq(truth.keys()), "{title}: {found:?} is not {truth:?}");
+        for (name, truth) in truth {
+            let error = (found[&name] - truth).abs();
+            // The record rounds to a millionth of the unit.
+            assert!(error < 1e-5 * truth + 1e-6, "{title} {name}: {} is not {truth}", found[&name]);
+        }
+    };
+    let of = |list_name: &str, name: &str, figure: &str| -> BTreeMap<String, f64> {
+        let parts = list(&record[list_name]).iter().filter(|part| !part[figure].is_null());
+        let key = |part: &Value| part[name].as_str().unwrap_or("(in none)").to_owned();
+        parts.map(|part| (key(part), part[figure].as_f64().unwrap())).collect()
+    };
+    let energy = of("phases", "name", "joules");
+    assert!(energy.len() >= 3, "{energy:?}");
+    check("Phases", 0, "phase", energy);
+    check("Phases", 1, "phase", of("phases", "name", "grams"));
+    let mut time = of("phases", "name", "seconds");
+    time.remove("(in none)");
+    check("Phases", 2, "phase", time);
+    check("Units of work", 0, "unit", of("work", "unit", "count"));
+    check("Units of work", 1, "unit", of("work", "unit", "joules_per_unit"));
+    check("Units of work", 2, "unit", of("work", "unit", "grams_per_unit"));
 }
 
 /// Figures whose truth the site's set-up tells.
@@ -260,7 +306,8 @@ fn idle_watts(site: &Site) -> std::ops::RangeInclusive<f64> {
     };
     let mean = over("avg");
     assert!((mean / 95.0 - 1.0).abs() < 0.25, "{mean} W is not 95 W");
-    over("min") * (1.0 - 1e-9)..=over("max") * (1.0 + 1e-9)
+    // The panel's moment may lie in a tick that no evaluation of the rule has seen.
+    over("min") * 0.85..=over("max") * 1.15
 }
 
 /// On the real server: every recording rule gives series, no rule fails, and the

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The callbacks of the Python module, driven as the trainers drive them. The base classes
-//! are stand-ins: the frameworks are gigabytes.
+//! are stand-ins: the frameworks are gigabytes. `frameworks/run` is for the real ones.
 
 use crate::support::examples;
 

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use nvml_standin::{Gpu, Trace as GpuTrace};
+use powercap_standin::{PowercapTree, Trace};
 use serde_json::Value;
 
 use crate::rig::{Rig, error, eventually};
@@ -140,6 +142,71 @@ fn a_shell_marks_and_nested_jobs_count_into_the_outer_ones_phases() {
         ledger.query_row(sql, [], |row| row.get(0)).ok()
     });
     assert_eq!(rows, 7_000);
+}
+
+/// Nothing of the first phase had been booked, and the reading at the second's beginning may
+/// have been lost: its power is constant, so that a cut by time is exact.
+#[test]
+fn a_daemon_killed_right_after_a_mark_gives_each_phase_the_energy_of_its_own_time() {
+    let watts = 200.0;
+    let gpu = Gpu::numbered(0, GpuTrace::Constant { mw: 200_000 });
+    // A reading is up to one step of the counter old.
+    let step = watts * 0.1;
+    let package = PowercapTree::builder().package(0, Trace::constant(100));
+    let rig = Rig::new(package, vec![gpu]);
+    // No tick comes between: only the change itself has the ledger told of it.
+    let daemon = rig.daemon(&["--period", "10s"]);
+    let job = python(
+        &rig,
+        "
+stamp()
+aimeter.mark('one')
+aimeter.flush()
+time.sleep(1.5)
+stamp()
+aimeter.mark('two')
+aimeter.flush()
+write()
+until(folder + '/go')
+time.sleep(0.8)
+stamp()
+aimeter.end()
+aimeter.flush()
+write()
+",
+    );
+    let wrapped = rig.start(&[], &["python3", job.to_str().unwrap()]);
+    let ledger = rig.ledger();
+    eventually("the second phase in the ledger", || {
+        let sql = "SELECT 1 FROM phase WHERE name = 'two' AND until_ns IS NOT NULL";
+        ledger.query_row(sql, [], |_| Ok(())).ok()
+    });
+    daemon.kill();
+    let lost = |kind: &str| -> bool {
+        let sql = "SELECT counter.at_ns < phase.began_ns FROM phase, counter JOIN domain ON \
+                   domain.key = counter.domain WHERE phase.name = 'two' AND domain.kind = ?";
+        ledger.query_row(sql, [kind], |row| row.get(0)).expect("a reading")
+    };
+    let gpu_lost = lost("gpu");
+    let _daemon = rig.daemon(&[]);
+    std::fs::write(rig.path("go"), "").unwrap();
+    let run = wrapped.finish();
+    check_sum(&run.record);
+    let at = stamps(&rig);
+    let of_package = run.domain("rapl:package-0")["joules"].as_f64().unwrap();
+    for (number, name) in ["one", "two"].into_iter().enumerate() {
+        let truth = watts * (at[number + 1] - at[number]) as f64 / 1e9;
+        let joules = phase(&run.record, Some(name))["joules"].as_f64().unwrap();
+        println!("{name}: {joules:.2} J, truth {truth:.2} J, CPU at most {of_package:.2} J");
+        // The marks are some milliseconds after the moments that the program noted.
+        let bound = step + 0.02 * truth + of_package;
+        assert!((joules - truth).abs() < bound, "{:#}", run.record);
+    }
+    let notes = run.record["quality"]["notes"].to_string();
+    assert!(notes.contains("is in phase `two` up to the next mark"), "{notes}");
+    let cut = notes.contains("is cut by time between it and phase `one`: nvml:");
+    println!("the GPU's reading at the change was lost: {gpu_lost}");
+    assert_eq!(cut, gpu_lost, "{notes}");
 }
 
 #[test]

@@ -28,10 +28,32 @@ fn both_packages_have_the_same_files() {
         list("generate-rpm").iter().map(|asset| text(&asset["source"])).collect();
 
     for source in deb.union(&rpm).filter(|source| !source.starts_with("target/")) {
-        let path = root.join(source.trim_end_matches('*'));
+        // Of several files, their folder.
+        let path = root.join(source.split('*').next().unwrap_or(source));
         assert!(path.exists(), "{source} is packaged and is not there");
     }
     let own = |sources: [&str; 3]| sources.map(str::to_owned).into_iter().collect();
     assert_eq!(deb.difference(&rpm).cloned().collect::<BTreeSet<_>>(), own(DEB_ONLY));
     assert_eq!(rpm.difference(&deb).cloned().collect::<BTreeSet<_>>(), own(RPM_ONLY));
+}
+
+/// Every file that a reader of docs/grafana.md needs is in the packages.
+#[test]
+fn the_packages_have_all_dashboards_rules_and_provisioning() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).expect("the manifest");
+    let packaged = |path: &str| manifest.contains(&format!("[\"{path}\","));
+    let folders = ["provisioning", "provisioning/dashboards", "provisioning/datasources"];
+    for folder in folders {
+        for entry in std::fs::read_dir(root.join("dashboards").join(folder)).expect(folder) {
+            let entry = entry.expect(folder);
+            let path =
+                format!("dashboards/{folder}/{}", entry.file_name().to_str().expect("UTF-8"));
+            assert!(entry.path().is_dir() || packaged(&path), "{path}");
+        }
+    }
+    for entry in std::fs::read_dir(root.join("dashboards/rules")).expect("rules") {
+        assert!(entry.expect("rules").path().extension().is_some_and(|end| end == "yml"));
+    }
+    assert!(packaged("dashboards/rules/*.yml") && packaged("dashboards/*.json"));
 }

@@ -156,10 +156,14 @@ fn a_jobs_figures_are_the_ledgers_and_its_command_line_is_nowhere() {
         (error(area, number(&record["energy"]["total_joules"])) < 1e-3).then_some(())
     });
 
-    let list = eventually("its duration in the list", || {
-        let list = json(&running, "/api/v1/jobs");
-        list["jobs"][0]["duration_seconds"].is_number().then_some(list)
-    });
+    // Its end is told as soon as it is known, wherever the job stands.
+    let list = json(&running, "/api/v1/jobs");
+    for job in [&json(&running, "/api/v1/now")["jobs"][0], &list["jobs"][0]] {
+        // The record's is to the microsecond.
+        let truth = number(&record["job"]["duration_seconds"]);
+        assert!((number(&job["duration_seconds"]) - truth).abs() < 1e-6, "{job:#}");
+        assert_eq!(job["ended_at"], record["job"]["ended_at"]);
+    }
     assert_eq!(list["jobs"][0]["id"], id.as_str());
     assert_eq!(list["jobs"][0]["joules"], one["job"]["joules"]);
     let booked: f64 = rig

@@ -4,7 +4,10 @@
 
 mod api;
 mod browser;
+#[path = "../common/chromium.rs"]
+mod chromium;
 mod pictures;
+mod report;
 #[path = "../common/rig.rs"]
 mod rig;
 mod world;

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use aimeter::server::now::{DomainNow, Intensity, JobNow, Now};
+use aimeter::server::now::{DomainNow, Intensity, JobNow, Now, PhaseNow, UnitNow};
 use aimeter::top::state::{Event, Top};
 use aimeter::top::{Look, draw, plain};
 use ratatui::Terminal;
@@ -49,7 +49,35 @@ pub fn job(id: &str, name: &str, user: &str, watts: Option<f64>, joules: f64) ->
         cpu_joules: joules * 0.25,
         dram_joules: 0.0,
         emissions_grams: joules / 3.6e6 * 211.0,
+        phase: None,
+        phases: Vec::new(),
+        work: Vec::new(),
     }
+}
+
+/// After two minutes, with a job that marks phases and units of work.
+fn top_with_marks() -> Top {
+    let mut now = now(119);
+    let phase = |name: &str, seconds, joules| PhaseNow { name: name.into(), seconds, joules };
+    let unit = |unit: &str, count, joules: f64| UnitNow {
+        unit: unit.into(),
+        count,
+        joules_per_unit: Some(joules / count),
+    };
+    let marking = &mut now.jobs[1];
+    marking.phase = Some("eval".into());
+    marking.phases = vec![
+        phase("load", 12.0, 9_000.0),
+        phase("train", 18_000.0, 1_700_000.0),
+        phase("eval", 1_800.5, 140_000.0),
+        phase("checkpoint:every-1000-steps.of-a-long-name", 61.0, 5_000.0),
+        phase("export", 2.0, 400.0),
+    ];
+    marking.work =
+        vec![unit("steps", 12_000.0, marking.joules), unit("tokens", 24_576_000.0, marking.joules)];
+    let mut top = top();
+    top.handle(Event::Look(Box::new(now)));
+    top
 }
 
 /// The machine at a second: two GPUs whose power climbs, a package, the whole node.
@@ -95,6 +123,7 @@ pub fn now(second: i64) -> Now {
             job("01B", "evaluate \u{1b}[2J", "bob", Some(90.0), 2_000_000.0),
             job("01C", "übersetzung-mit-langem-namen-der-nicht-passt", "eve", None, 5e9),
         ],
+        jobs_running: 2,
         jobs_left_out: 0,
     }
 }
@@ -151,6 +180,20 @@ fn a_job_and_the_keys_are_as_they_were_looked_at() {
     check("top-job.txt", &frame(&top, 80, 24));
     press(&mut top, "q?");
     check("top-help.txt", &frame(&top, 80, 24));
+}
+
+#[test]
+fn a_job_that_marks_has_its_phase_in_the_list_and_all_of_it_on_its_page() {
+    let mut top = top_with_marks();
+    let list = frame(&top, 80, 24);
+    check("top-marks.txt", &list);
+    assert!(list.lines().all(|line| line.chars().count() <= 80));
+    press(&mut top, "j\n");
+    check("top-marks-job.txt", &frame(&top, 80, 24));
+    let whole = frame(&top, 100, 60);
+    for (part, times) in [(" more\n", 0), ("export", 1), (", now\n", 1), (" each", 2)] {
+        assert_eq!(whole.matches(part).count(), times, "{part} in\n{whole}");
+    }
 }
 
 #[test]

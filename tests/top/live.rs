@@ -134,6 +134,34 @@ fn it_shows_jobs_with_their_power_sorts_by_keys_and_gives_the_terminal_back() {
 }
 
 #[test]
+fn a_job_that_marks_shows_its_phase_and_what_a_unit_took() {
+    let rig = machine();
+    let _daemon = rig.daemon(&[]);
+    // Again and again: on a busy machine a mark from a shell may be lost.
+    let script = format!(
+        "while :; do {0} mark epoch; {0} mark tokens=2048; sleep 1; done",
+        env!("CARGO_BIN_EXE_aimeter")
+    );
+    let marking = rig.start(&["--name", "marking", "--gpus", "1"], &["sh", "-c", &script]);
+    let mut screen = Screen::of(rig.aimeter("top"));
+    screen.until("its phase", |lines| {
+        has(lines, "PHASE")
+            && place(lines, "marking").is_some_and(|row| lines[row].contains(" epoch "))
+    });
+    screen.pty.send("\r");
+    screen.until("its page", |lines| {
+        let has = |start: &str, end: &str| {
+            lines.iter().any(|line| line.trim_start().starts_with(start) && line.ends_with(end))
+        };
+        has("work     ", "J each") && has("phases   epoch ", ", now")
+    });
+    screen.pty.send("qq");
+    screen.pty.expect(LEAVE);
+    assert!(screen.pty.wait().success());
+    end(marking);
+}
+
+#[test]
 fn a_daemon_that_goes_is_said_and_one_that_comes_back_is_found() {
     let rig = machine();
     let daemon = rig.daemon(&[]);

@@ -150,6 +150,25 @@ fn the_interval_of_a_ratio_on_other_sensors_holds_the_truth_in_93_to_97_percent(
     });
 }
 
+/// Four campaigns are each held against a fifth. At most one comparison family in twenty may
+/// miss any of its truths; Bonferroni's inequality makes it fewer, never more.
+#[test]
+fn all_ratios_of_several_campaigns_to_one_hold_their_truths_together() {
+    for (seed, kind) in (1u64..).zip(kinds().filter(|kind| !too_few(kind))) {
+        let percent = percent(&kind, seed, |kind, chance| {
+            let gain_error = kind.gain_error(chance);
+            let baseline = kind.campaign(chance, TRUTH, gain_error);
+            (0..4).all(|_| {
+                let other = kind.campaign(chance, TRUTH * 1.25, gain_error);
+                let found = ratio_of(&other, &baseline, Sensors::Same, 4).expect("both repeated");
+                (found.low..=found.high).contains(&1.25)
+            })
+        });
+        println!("{percent:.2} % of {kind:?}");
+        assert!(percent >= 93.0, "{percent} % of {kind:?}");
+    }
+}
+
 /// Student's t takes the noise for normal. Three values of a uniform noise scatter
 /// little too often; the page says by how much this misses.
 #[test]

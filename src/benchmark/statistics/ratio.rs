@@ -6,10 +6,11 @@
 //! a/b × exp(± t u). It is always finite and turns over with the ratio, which
 //! Fieller's does not promise; they agree while u/mean is small. A difference is
 //! shown where the interval leaves out 1; else nothing is claimed, least of all
-//! that the two are equal.
+//! that the two are equal. Where several ratios are looked at, each interval is widened
+//! after Bonferroni, so that all of them together hold their truths at 95 %.
 
 use super::Summary;
-use super::student::{Component, NORMAL_95, expanded};
+use super::student::{Component, NORMAL_95, expanded, expanded_at};
 
 /// Whether the two campaigns share what is uncertain in all their repetitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub enum Difference {
 pub struct Ratio {
     /// The ratio.
     pub ratio: f64,
-    /// The low end of its 95 % interval.
+    /// The low end of its interval.
     pub low: f64,
     /// The high end.
     pub high: f64,
@@ -56,9 +57,19 @@ impl Ratio {
     }
 }
 
-/// The ratio of two means. `None` where a campaign has one repetition only: without
-/// scatter there is nothing to hold a difference against.
+/// The ratio of two means with its 95 % interval. `None` where a campaign has one
+/// repetition only: without scatter there is nothing to hold a difference against.
 pub fn ratio(first: &Summary, second: &Summary, sensors: Sensors) -> Option<Ratio> {
+    ratio_of(first, second, sensors, 1)
+}
+
+/// The same as one of so many `comparisons` (0 counts as 1).
+pub fn ratio_of(
+    first: &Summary,
+    second: &Summary,
+    sensors: Sensors,
+    comparisons: usize,
+) -> Option<Ratio> {
     first.deviation.and(second.deviation)?;
     let mut components = Vec::with_capacity(4);
     for summary in [first, second] {
@@ -69,6 +80,16 @@ pub fn ratio(first: &Summary, second: &Summary, sensors: Sensors) -> Option<Rati
         }
     }
     let ratio = first.mean / second.mean;
-    let factor = expanded(&components).half_width.exp();
+    let expanded = match comparisons {
+        0 | 1 => expanded(&components),
+        many => expanded_at(&components, confidence(many)),
+    };
+    let factor = expanded.half_width.exp();
     Some(Ratio { ratio, low: ratio / factor, high: ratio * factor })
+}
+
+/// The level of each of so many intervals by which all hold at 95 % (Bonferroni; Dunn,
+/// Journal of the American Statistical Association 56, 1961).
+pub fn confidence(comparisons: usize) -> f64 {
+    1.0 - 0.05 / comparisons.max(1) as f64
 }

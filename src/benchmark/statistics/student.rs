@@ -32,7 +32,7 @@ impl Component {
 /// An expanded uncertainty.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Expanded {
-    /// Half-width at 95 %.
+    /// Half-width, at 95 % where nothing else is said.
     pub half_width: f64,
     /// Effective degrees of freedom; infinite where nothing was estimated.
     pub freedom: f64,
@@ -50,14 +50,24 @@ pub fn quantile(level: f64, freedom: f64) -> f64 {
     StudentsT::new(0.0, 1.0, freedom).map_or(f64::INFINITY, |student| student.inverse_cdf(tail))
 }
 
-/// Combines independent components.
+/// Combines independent components, at 95 %.
 pub fn expanded(components: &[Component]) -> Expanded {
+    combined(components, 0.95, NORMAL_95)
+}
+
+/// The same at another `level`, above 0 and below 1.
+pub fn expanded_at(components: &[Component], level: f64) -> Expanded {
+    combined(components, level, quantile(level, f64::INFINITY))
+}
+
+/// `normal` is the normal distribution's quantile of `level`.
+fn combined(components: &[Component], level: f64, normal: f64) -> Expanded {
     let standard = components.iter().fold(0.0, |sum: f64, one| sum.hypot(one.standard));
     let inverse = components.iter().map(|one| (one.standard / standard).powi(4) / one.freedom);
     let inverse = if standard > 0.0 { inverse.sum::<f64>() } else { 0.0 };
     if inverse == 0.0 {
-        return Expanded { half_width: NORMAL_95 * standard, freedom: f64::INFINITY };
+        return Expanded { half_width: normal * standard, freedom: f64::INFINITY };
     }
     let freedom = inverse.recip();
-    Expanded { half_width: quantile(0.95, freedom) * standard, freedom }
+    Expanded { half_width: quantile(level, freedom) * standard, freedom }
 }

@@ -29,6 +29,10 @@ pub enum BenchCommand {
     Validate(ValidateArgs),
     /// Sign a benchmark record with an SSH key, beside it in RECORD.sig
     Sign(SignArgs),
+    /// Compare records with the first of them: energy per unit apart from the grid
+    Compare(CompareArgs),
+    /// Make a leaderboard of a folder of records
+    Table(TableArgs),
 }
 
 /// `aimeter bench validate`.
@@ -197,4 +201,65 @@ fn counted_by(text: &str) -> Result<CountedBy, String> {
         "exit" => Ok(CountedBy::Exit),
         _ => Err("write mark, pattern or exit".to_owned()),
     }
+}
+
+/// `aimeter bench compare`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  aimeter bench compare before.json after.json\n  \
+    aimeter bench compare a.json b.json c.json --json")]
+pub struct CompareArgs {
+    /// Files of benchmark records; the first is the baseline
+    #[arg(value_name = "RECORD", required = true)]
+    pub record: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long, env = "AIMETER_BENCH_COMPARE_JSON", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, hide_env_values = true)]
+    pub json: bool,
+}
+
+/// `aimeter bench table`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  aimeter bench table records/\n  \
+    aimeter bench table records/ --unit token --format html > leaderboard.html")]
+pub struct TableArgs {
+    /// A folder: every *.json in it and below is looked at
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The form
+    #[arg(
+        long,
+        env = "AIMETER_BENCH_TABLE_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text",
+        conflicts_with = "json",
+        hide_env_values = true
+    )]
+    pub format: TableFormat,
+    /// Only records of this unit, by kind or name; repeatable, or separated by commas
+    #[arg(
+        long,
+        env = "AIMETER_BENCH_TABLE_UNIT",
+        value_name = "UNIT",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub unit: Vec<String>,
+    /// Without the models from the literature
+    #[arg(long, env = "AIMETER_BENCH_TABLE_NO_REFERENCE", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, hide_env_values = true)]
+    pub no_reference: bool,
+    /// Print JSON
+    #[arg(long, env = "AIMETER_BENCH_TABLE_JSON", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, hide_env_values = true)]
+    pub json: bool,
+}
+
+/// `--format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// Aligned columns.
+    Text,
+    /// Tables for a repository's page.
+    Markdown,
+    /// Plain numbers, a row for each record.
+    Csv,
+    /// One file with plots, which stands alone.
+    Html,
 }

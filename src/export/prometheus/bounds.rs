@@ -67,7 +67,7 @@ pub fn jobs(all: &[JobView], limit: usize) -> Split<'_, JobView> {
             let id = OTHER.parse::<JobId>().unwrap_or_else(|_| job.meta.id.clone());
             let meta =
                 JobMeta { id, uid: 0, name: OTHER.into(), user: String::new(), project: None };
-            JobView { meta: meta.into(), ended: None, work: None, ..job.clone() }
+            JobView { meta: meta.into(), ended: None, duration: None, work: None, ..job.clone() }
         },
     )
 }
@@ -110,6 +110,7 @@ fn add_job(sum: &mut JobView, job: &JobView) {
         running,
         started,
         ended: _,
+        duration: _,
         energy,
         node,
         emissions,

@@ -6,12 +6,24 @@
 
 pub mod citation;
 pub mod codecarbon;
+pub mod html;
+mod method;
 pub mod model_card;
+pub mod period;
 pub mod statement;
 
 use std::collections::BTreeMap;
 
 use super::{Record, import, text};
+use crate::ledger::IntervalEnergy;
+
+/// A job as it is reported.
+pub struct Reported {
+    /// Its record.
+    pub record: Record,
+    /// Its energy over time, of all counted domains; `None`: a record alone does not tell.
+    pub intervals: Option<Vec<IntervalEnergy>>,
+}
 
 /// Joules of a kilowatt-hour.
 const KWH: f64 = 3.6e6;

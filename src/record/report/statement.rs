@@ -4,12 +4,12 @@
 
 use std::fmt::Write;
 
-use super::{
-    PROGRAM, distinct, facility_kwh, hardware, imported, machine_kwh, provenance, sum, zones,
-};
+use super::{facility_kwh, hardware, machine_kwh, method, provenance, sum, zones};
 use crate::record::{Record, text};
 
 const UNKNOWN: &str = "not known";
+/// The row of what is in no phase.
+const OUTSIDE: &str = "(outside any phase)";
 
 /// The statement on these jobs.
 pub fn markdown(records: &[Record]) -> String {
@@ -20,9 +20,11 @@ pub fn markdown(records: &[Record]) -> String {
     for record in records {
         out.push_str(&row(record));
     }
+    out.push_str(&phases(records));
+    out.push_str(&work(records));
     out.push_str("\n### Method\n\n");
-    for line in method(records) {
-        _ = writeln!(out, "- {line}");
+    for line in method::lines(records).into_iter().chain(method::remarks(records)) {
+        _ = writeln!(out, "- {}", cell(&line));
     }
     out
 }
@@ -79,67 +81,62 @@ fn row(record: &Record) -> String {
     )
 }
 
-fn method(records: &[Record]) -> Vec<String> {
-    let domains = records.iter().flat_map(|record| &record.quality.coverage);
-    let kinds: Vec<String> = domains.map(|kind| text::kind(kind)).collect();
-    let kinds = distinct(kinds.iter().map(String::as_str));
-    let readings = distinct(
-        records.iter().flat_map(|record| &record.energy.domains).map(|one| one.source.as_str()),
-    );
-    let mut lines = vec![
-        format!(
-            "{PROGRAM}; counted: {}; read by: {}. Devices that are not counted (such as \
-             disks, network, fans) are not in the energy.",
-            kinds.as_deref().unwrap_or("nothing"),
-            readings.as_deref().unwrap_or("nothing"),
-        ),
-        "± is the half-width at 95 % of the energy by edges, splits, gaps, resolution and the \
-         model of an estimate, without the sensors' gain; the carbon intensity's own error is not known."
-            .to_owned(),
-    ];
-    if let Some(whose) = imported(records) {
-        lines.push(format!(
-            "Not all of it was counted by aimeter: some is of {whose}, whose uncertainty is not known."
-        ));
-    }
-    let gains = records.iter().filter_map(|record| record.energy.sensor_gain_percent);
-    if let Some(most) = gains.reduce(f64::max) {
-        lines.push(format!(
-            "Gain error of the sensors as published: at most ± {} (95 %), where published.",
-            text::percent(most)
-        ));
-    }
-    let intensities = records.iter().filter_map(|record| record.emissions.intensity.as_ref());
-    let mut words: Vec<String> = Vec::new();
-    for one in intensities {
-        for part in &one.parts {
-            words
-                .push(format!("{} ({}; {}, {})", part.source, part.kind, one.signal, one.boundary));
+/// Energy by phase of the jobs that marked any.
+fn phases(records: &[Record]) -> String {
+    let known = |figure: Option<String>| figure.unwrap_or_else(|| UNKNOWN.to_owned());
+    let mut rows = String::new();
+    for record in records {
+        for phase in &record.phases {
+            let name = phase.name.as_deref().map_or_else(|| OUTSIDE.to_owned(), cell);
+            _ = writeln!(
+                rows,
+                "| {} | {name} | {} | {} | {} | {} |",
+                cell(&record.job.name),
+                phase.times.map_or_else(String::new, |times| times.to_string()),
+                known(phase.seconds.map(text::duration)),
+                text::energy(phase.joules),
+                known(phase.grams.map(text::emissions)),
+            );
         }
     }
-    let sources = distinct(words.iter().map(String::as_str));
-    lines.push(format!("Carbon intensity: {}.", cell(sources.as_deref().unwrap_or(UNKNOWN))));
-    let unsettled = sum(records, |record| record.emissions.unsettled_grams);
-    if let Some(grams) = unsettled.filter(|grams| *grams > 0.0) {
-        lines.push(format!(
-            "{} of the electricity's emissions rest on figures that are not final.",
-            text::emissions(grams)
-        ));
+    if rows.is_empty() {
+        return rows;
     }
-    let gaps: f64 = records.iter().map(|record| record.quality.gaps_seconds).sum();
-    if gaps > 0.0 {
-        lines.push(format!("Without readings: {} in all.", text::duration(gaps)));
+    format!(
+        "\n### Phases\n\n| Job | Phase | Times | Time | Energy | CO2e |\n\
+         | --- | --- | ---: | ---: | ---: | ---: |\n{rows}"
+    )
+}
+
+/// What a unit of work took, in all and in the phases that it was counted in.
+fn work(records: &[Record]) -> String {
+    let known = |figure: Option<String>| figure.unwrap_or_else(|| UNKNOWN.to_owned());
+    let mut rows = String::new();
+    for record in records {
+        let job = cell(&record.job.name);
+        for work in &record.work {
+            let unit = cell(&work.unit);
+            let joules = known(work.joules_per_unit.map(text::energy));
+            let grams = known(work.grams_per_unit.map(text::emissions));
+            _ = writeln!(rows, "| {job} | {unit} | all | {} | {joules} | {grams} |", work.count);
+            for phase in &work.phases {
+                let joules = known(phase.joules_per_unit.map(text::energy));
+                let (name, count) = (cell(&phase.name), phase.count);
+                _ = writeln!(rows, "| {job} | {unit} | {name} | {count} | {joules} | |");
+            }
+        }
     }
-    let notes = records.iter().flat_map(|record| &record.quality.notes);
-    let mut told: Vec<String> = notes.map(|note| cell(note)).collect();
-    told.sort();
-    told.dedup();
-    lines.extend(told);
-    lines
+    if rows.is_empty() {
+        return rows;
+    }
+    format!(
+        "\n### Work\n\n| Job | Unit | Phase | Count | Energy each | CO2e each |\n\
+         | --- | --- | --- | ---: | ---: | ---: |\n{rows}"
+    )
 }
 
 /// Foreign text that cannot end a table's cell or begin markup.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     let mut plain = String::new();
     for character in text::line(text).chars() {
         if matches!(character, '|' | '<' | '[' | ']' | '`' | '*' | '_' | '\\') {

@@ -4,9 +4,8 @@
 //! The books keep intervals of minutes; the last hour is at hand in slots of seconds.
 //! Where both tell of a time, the slots are taken. Pure.
 
-use serde::Serialize;
-
 use crate::ledger::JobReport;
+use crate::record::curve::{Stretch, steps, thinned};
 
 use super::history::Piece;
 
@@ -15,30 +14,19 @@ const MOST: usize = 1_500;
 /// Shorter pieces, in seconds, are no slots of their own.
 const SLIVER: f64 = 1.0;
 
-/// A stretch of constant power.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Stretch {
-    /// Seconds since 1970 UTC.
-    pub from: f64,
-    /// Seconds since 1970 UTC.
-    pub to: f64,
-    /// The mean power.
-    pub watts: f64,
-}
-
 /// The curve of a job whose last hour is `slots`.
 pub fn curve(report: &JobReport, slots: &[Piece]) -> Vec<Stretch> {
     let started = report.job.started.as_microsecond() as f64 / 1e6;
     let ended = report.job.ended.map(|ended| ended.as_microsecond() as f64 / 1e6);
     let slots = within(slots, started, ended.unwrap_or(f64::INFINITY));
     let fine_from = slots.first().map_or(f64::INFINITY, |slot| slot.from);
-    let mut curve = steps(report, fine_from);
+    let mut curve = steps(&report.intervals, fine_from);
     curve.extend(slots.iter().map(|slot| Stretch {
         from: slot.from,
         to: slot.to,
         watts: slot.joules / (slot.to - slot.from),
     }));
-    thinned(curve)
+    thinned(curve, MOST)
 }
 
 /// Slots cut to the job's time. What was booked after its end was used before it, and
@@ -71,50 +59,6 @@ fn within(slots: &[Piece], started: f64, ended: f64) -> Vec<Piece> {
         cut.remove(0);
     }
     cut
-}
-
-/// The power of the books' intervals, which may overlap where jobs are nested, up to a
-/// moment.
-fn steps(report: &JobReport, until: f64) -> Vec<Stretch> {
-    let mut changes: Vec<(i64, f64)> = Vec::new();
-    for interval in &report.intervals {
-        let length = interval.to_microseconds - interval.from_microseconds;
-        if length > 0 {
-            let watts = interval.energy.joules() / (length as f64 / 1e6);
-            changes.push((interval.from_microseconds, watts));
-            changes.push((interval.to_microseconds, -watts));
-        }
-    }
-    changes.sort_by_key(|change| change.0);
-    let mut curve = Vec::new();
-    let mut watts = 0.0;
-    for (place, &(at, change)) in changes.iter().enumerate() {
-        watts += change;
-        let from = at as f64 / 1e6;
-        let Some(next) = changes.get(place + 1) else { break };
-        let to = (next.0 as f64 / 1e6).min(until);
-        // A time without any interval is a gap; sums of floats leave a hair.
-        if from < to && watts > 1e-9 {
-            curve.push(Stretch { from, to, watts });
-        }
-    }
-    curve
-}
-
-/// At most [`MOST`] stretches, with the energy of all.
-fn thinned(mut curve: Vec<Stretch>) -> Vec<Stretch> {
-    while curve.len() > MOST {
-        curve = curve
-            .chunks(2)
-            .map(|pair| {
-                let (first, last) = (pair[0], pair[pair.len() - 1]);
-                let joules: f64 = pair.iter().map(|one| one.watts * (one.to - one.from)).sum();
-                let (from, to) = (first.from, last.to);
-                Stretch { from, to, watts: joules / (to - from) }
-            })
-            .collect();
-    }
-    curve
 }
 
 #[cfg(test)]

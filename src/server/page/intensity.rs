@@ -14,8 +14,8 @@ use serde::Serialize;
 use crate::clock;
 use crate::grid::facts::FactBook;
 use crate::ledger::IntensityKind;
+use crate::server::now::Intensity;
 
-use super::view::Intensity;
 use super::{Shared, json, text};
 
 /// To either side of now.
@@ -24,8 +24,8 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 const MOST: usize = 576;
 
 #[derive(Debug, Serialize)]
-struct Day<'a> {
-    now: Option<Intensity<'a>>,
+struct Day {
+    now: Option<Intensity>,
     stretches: Vec<Stretch>,
 }
 

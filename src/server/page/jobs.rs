@@ -21,9 +21,10 @@ use crate::jobs::{JobId, JobState};
 use crate::ledger::JobReport;
 use crate::ledger::query::{Filter, Reader};
 use crate::record::Record;
+use crate::record::curve::Stretch;
 use crate::units::BootTime;
 
-use super::curve::{self, Stretch};
+use super::curve;
 use super::view::Job;
 use super::{Page, Shared, failure, json, text};
 
@@ -99,11 +100,13 @@ pub async fn list(State(page): Shared) -> Response {
         .jobs
         .iter()
         .map(|view| {
-            let job = Job::of_view(view);
-            match recent.iter().find(|other| !view.running && other.id == job.id) {
-                Some(kept) => job.with_end_of(kept),
-                None => job,
+            let mut job = Job::of_view(view);
+            // The ledger knows which of them were lost.
+            let kept = recent.iter().find(|kept| !view.running && kept.id == job.id);
+            if let Some(kept) = kept.filter(|kept| kept.state != "running") {
+                job.state = kept.state;
             }
+            job
         })
         .collect();
     let known = |job: &Job| snapshot.jobs.iter().any(|view| view.meta.id.as_str() == job.id);

@@ -5,68 +5,18 @@
 use serde::Serialize;
 
 use crate::carbon::equivalents;
-use crate::engine::snapshot::{DomainView, IntensityView, JobView, Snapshot};
+use crate::engine::snapshot::{JobView, Snapshot};
 use crate::jobs::JobState;
 use crate::ledger::query::JobSummary;
 use crate::record::Record;
 use crate::sensors::Kind;
+use crate::server::now::{Now, thousandths};
 use crate::units::Energy;
 
 use super::history::{Lines, STEP};
 
 /// Jobs that are shown at a time; a page of thousands says nothing to anyone.
 const JOBS: usize = 64;
-
-/// `/api/v1/now`.
-#[derive(Debug, Serialize)]
-pub struct Now<'a> {
-    /// RFC 3339, UTC; null before the first reading.
-    at: Option<String>,
-    release: &'static str,
-    host: String,
-    /// Why the sampler stands still; null where it does not.
-    trouble: Option<String>,
-    /// Of all counted domains.
-    watts: Option<f64>,
-    unattributed_watts: Option<f64>,
-    /// What `watts` emit in an hour at the intensity of now; without PUE.
-    grams_per_hour: Option<f64>,
-    intensity: Option<Intensity<'a>>,
-    domains: Vec<DomainNow<'a>>,
-    /// All that run, those that are not in the list too.
-    jobs_running: usize,
-    jobs: Vec<Job>,
-    /// Jobs that are not in the list, which takes the most powerful.
-    jobs_left_out: usize,
-}
-
-/// The intensity of the default zone.
-#[derive(Debug, Serialize)]
-pub struct Intensity<'a> {
-    zone: &'a str,
-    grams_per_kwh: f64,
-    source: &'a str,
-    signal: &'a str,
-    quality: &'a str,
-    /// Start of the figure's interval; null for a yearly mean.
-    from: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct DomainNow<'a> {
-    id: &'a str,
-    kind: &'static str,
-    device: &'a str,
-    source: &'a str,
-    method: &'static str,
-    /// Whether it is part of the sum; one that is not overlaps others.
-    counted: bool,
-    state: &'static str,
-    watts: Option<f64>,
-    /// Since the ledger began.
-    joules: f64,
-    unattributed_joules: f64,
-}
 
 /// A job in a list.
 #[derive(Clone, Debug, Serialize)]
@@ -120,65 +70,15 @@ struct DomainLine<'a> {
     watts: Vec<Option<f32>>,
 }
 
-/// What is drawn now.
+/// `/api/v1/now`: what is drawn now.
 pub fn now(
     snapshot: &Snapshot,
     unattributed_watts: Option<f64>,
     trouble: Option<String>,
-) -> Now<'_> {
-    let counted = snapshot.domains.iter().filter(|view| view.domain.counted());
-    let watts = counted.filter_map(|view| view.power).map(|power| power.watts());
-    let watts = watts.reduce(|sum, watts| sum + watts);
-    let intensity = snapshot.zones.first();
-    let mut jobs: Vec<&JobView> = snapshot.jobs.iter().collect();
-    jobs.sort_by_key(|job| (!job.running, std::cmp::Reverse((job.power, job.started))));
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    Now {
-        at: snapshot.at.map(|at| format!("{at:.3}")),
-        release: env!("CARGO_PKG_VERSION"),
-        host,
-        trouble,
-        watts: watts.map(thousandths),
-        unattributed_watts: unattributed_watts.map(thousandths),
-        grams_per_hour: watts
-            .zip(intensity)
-            .map(|(watts, view)| thousandths(watts * view.grams_per_kwh / 1e3)),
-        intensity: intensity.map(Intensity::of),
-        domains: snapshot.domains.iter().map(domain).collect(),
-        jobs_running: jobs.iter().filter(|job| job.running).count(),
-        jobs_left_out: jobs.len().saturating_sub(JOBS),
-        jobs: jobs.into_iter().take(JOBS).map(Job::of_view).collect(),
-    }
-}
-
-impl<'a> Intensity<'a> {
-    /// Of a zone in use.
-    pub fn of(view: &'a IntensityView) -> Self {
-        Intensity {
-            zone: &view.zone,
-            grams_per_kwh: view.grams_per_kwh,
-            source: &view.source,
-            signal: &view.signal,
-            quality: view.quality,
-            from: view.from.map(|from| from.to_string()),
-        }
-    }
-}
-
-fn domain(view: &DomainView) -> DomainNow<'_> {
-    let domain = &view.domain;
-    DomainNow {
-        id: domain.id.as_str(),
-        kind: domain.kind.as_str(),
-        device: &domain.device,
-        source: &domain.source,
-        method: domain.method.as_str(),
-        counted: domain.counted(),
-        state: view.state.as_str(),
-        watts: view.power.map(|power| thousandths(power.watts())),
-        joules: view.total.joules(),
-        unattributed_joules: view.unattributed.joules(),
-    }
+) -> Now<Job> {
+    let jobs = snapshot.jobs.iter().collect();
+    let now = Now::with_jobs(snapshot, trouble, jobs, JOBS, Job::of_view);
+    Now { unattributed_watts: unattributed_watts.map(thousandths), ..now }
 }
 
 impl Job {
@@ -194,8 +94,8 @@ impl Job {
             project: view.meta.project.clone(),
             state: if view.running { "running" } else { "finished" },
             started_at: format!("{:.3}", view.started),
-            ended_at: None,
-            duration_seconds: None,
+            ended_at: view.ended.map(|ended| format!("{ended:.3}")),
+            duration_seconds: view.duration.map(|time| time.as_secs_f64()),
             watts: view.running.then(|| thousandths(view.power.watts())),
             joules: Some(total.joules()),
             gpu_joules: of_kind(Kind::Gpu),
@@ -255,15 +155,6 @@ impl Job {
             like: like(record.emissions.total_grams),
         }
     }
-
-    /// With the end of the same job as the ledger has it, where it has it already.
-    pub fn with_end_of(self, other: &Job) -> Job {
-        if other.ended_at.is_none() {
-            return self;
-        }
-        let ended_at = other.ended_at.clone();
-        Job { state: other.state, ended_at, duration_seconds: other.duration_seconds, ..self }
-    }
 }
 
 fn like(grams: Option<f64>) -> Option<Like> {
@@ -295,11 +186,6 @@ pub fn history(lines: &Lines) -> HistoryView<'_> {
     }
 }
 
-/// More figures than a sensor has would only make the text longer.
-fn thousandths(value: f64) -> f64 {
-    (value * 1e3).round() / 1e3
-}
-
 fn hundredths(watts: f32) -> Option<f32> {
     (!watts.is_nan()).then(|| (watts * 100.0).round() / 100.0)
 }
@@ -325,6 +211,7 @@ mod tests {
             running,
             started: jiff::Timestamp::UNIX_EPOCH,
             ended: None,
+            duration: None,
             energy: ByKind::default(),
             node: Energy::ZERO,
             emissions: Emissions::ZERO,

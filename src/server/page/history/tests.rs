@@ -52,6 +52,7 @@ fn job(id: &str, started: i64) -> JobView {
         running: true,
         started: at(started),
         ended: None,
+        duration: None,
         energy: ByKind::default(),
         node: Energy::ZERO,
         emissions: Emissions::ZERO,

@@ -279,16 +279,15 @@ function takeJobs(now) {
   jobs = jobs.map((job) => {
     const newer = live.get(job.id);
     live.delete(job.id);
-    if (!newer) return job;
-    const { ended_at, duration_seconds } = job;
-    return newer.state === "running" ? newer : { ...newer, state: ended_at ? job.state : newer.state, ended_at, duration_seconds };
+    // The list knows which of those that ended were lost.
+    if (newer && newer.state !== "running" && job.state !== "running") return { ...newer, state: job.state };
+    return newer ?? job;
   });
   jobs = [...live.values(), ...jobs];
   showJobs(now);
-  // How long a job took the ledger knows a little later; those that `now` leaves out are in
-  // the list.
+  // Those that `now` leaves out are in the list.
   const told = new Set(now.jobs.map((job) => job.id));
-  const open = jobs.some((job) => (job.state === "running" ? !told.has(job.id) : job.duration_seconds === null));
+  const open = jobs.some((job) => job.state === "running" && !told.has(job.id));
   if (open && performance.now() - listed > 5000) loadJobs();
 }
 
