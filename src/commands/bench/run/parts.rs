@@ -370,7 +370,8 @@ impl<'a> Session<'a> {
             let seconds = clock::now().since(since).as_secs_f64();
             let least = text::duration(outlook.least.as_secs_f64());
             let now = text::duration(seconds);
-            progress.draw(&format!("{}: {now} of {least}{}", outlook.title, outlook.so_far));
+            progress
+                .draw(&format!("{}: {now} of {least} at least{}", outlook.title, outlook.so_far));
         });
         progress.clear();
         done.map_err(|error| match error {
