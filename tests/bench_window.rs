@@ -223,17 +223,17 @@ fn a_reader_that_goes_away_is_seen_by_the_command() {
 }
 
 #[test]
-fn what_a_run_leaves_behind_is_told_and_not_waited_for() {
+fn what_a_run_leaves_behind_is_waited_for_and_then_ended() {
     let folder = tempfile::tempdir().unwrap();
     let script = "sleep 1000 > /dev/null 2>&1 & echo $! > pid";
     let output = window(folder.path(), &["--least", "0s"], script).output().unwrap();
-    let pid: i32 =
-        std::fs::read_to_string(folder.path().join("pid")).unwrap().trim().parse().unwrap();
-    let pid = rustix::process::Pid::from_raw(pid).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     assert!(output.status.success(), "{output:?}");
-    let notes = report(folder.path())["notes"].to_string();
+    let report = report(folder.path());
+    let notes = report["notes"].to_string();
     assert!(notes.contains("1 runs left processes behind"), "{notes}");
+    assert!(report["seconds"].as_f64().unwrap() >= 10.0, "{report}");
+    let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
+    assert!(!Path::new("/proc").join(pid.trim()).exists(), "process {pid} goes on");
 }
 
 /// A machine of one package of 100 W.
@@ -261,6 +261,25 @@ fn the_jobs_record_holds_the_windows_counts() {
     let units = report["units"].as_f64().unwrap();
     assert_eq!(units, report["runs"].as_f64().unwrap() * 5.5);
     assert_eq!(work(&run.record), [("items", units)]);
+}
+
+/// Workers that see their parent's end and end a moment later (joblib's do) made a job
+/// that had not ended, and a repetition without a duration.
+#[test]
+fn workers_that_end_after_the_command_belong_to_the_run() {
+    let rig = machine();
+    let file = rig.path("report.json");
+    let inside = [BINARY, "bench", "window", "--least", "0s", "--report", file.to_str().unwrap()];
+    let worker = "(sleep 0.5; echo late) &";
+    let run = rig.run(&["--standalone"], &[&inside[..], &["--", "sh", "-c", worker]].concat());
+    assert!(run.output.status.success(), "{}", run.stderr);
+    assert_eq!(run.output.stdout, b"late\n");
+    assert_eq!(run.record["job"]["state"], "finished");
+    let report = report(rig.folder.path());
+    assert_eq!(report["notes"], json!([]));
+    let seconds = |value: &Value| value.as_f64().unwrap();
+    assert!(seconds(&report["seconds"]) >= 0.5, "{report}");
+    assert!(seconds(&run.record["job"]["duration_seconds"]) >= 0.5, "{}", run.record);
 }
 
 #[test]

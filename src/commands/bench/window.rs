@@ -224,7 +224,7 @@ impl<'a> Window<'a> {
             (missed, format!("{missed} runs did not reach the quality and count for nothing")),
             (unreadable, format!("{unreadable} matches of the pattern held no number")),
             (cut, format!("of {cut} lines only the first 64 KiB were looked at")),
-            (left, format!("{left} runs left processes behind, which may have gone on working")),
+            (left, format!("{left} runs left processes behind, which were ended after 10 s")),
         ]
         .into_iter()
         .filter_map(|(count, note)| (count > 0).then_some(note))

@@ -143,8 +143,7 @@ pub struct WindowArgs {
     #[arg(long, value_name = "RE", value_parser = Pattern::compile, required_if_eq("counted_by", "pattern"))]
     pub pattern: Option<Pattern>,
     /// A unit is the first time at which a run's output says so, such as accuracy>=0.9 or
-    /// loss<=0.1; the run is
-    /// then ended
+    /// loss<=0.1; the run is then ended
     #[arg(long, value_name = "QUALITY", value_parser = quality::target)]
     pub quality: Option<QualityTarget>,
     /// The command and its arguments

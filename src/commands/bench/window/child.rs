@@ -31,7 +31,8 @@ use crate::units::BootTime;
 /// Reads of a pipe before anything else is looked at: 1 MiB, the largest pipe that a user may
 /// have (pipe(7)).
 const READS: usize = 64;
-/// From the request to end to the kill.
+/// From a command's end to the request to end of what it left behind, and from a request
+/// to the kill.
 const GRACE: Duration = Duration::from_secs(10);
 /// Signals that end a window, once its command has ended.
 const INTERRUPTS: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
@@ -42,7 +43,7 @@ const PASSED_ON: [Signal; 2] = [Signal::SIGUSR1, Signal::SIGUSR2];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ended {
     pub(super) exit: Exit,
-    /// Whether processes that it started still run.
+    /// Whether processes that it started had to be ended.
     pub(super) left_behind: bool,
 }
 
@@ -140,11 +141,8 @@ impl Children {
             let Some(status) = ended else { continue };
             // What it wrote last; a reach of its quality at its own end asks nobody.
             pipes.pass_on(hear);
-            let left_behind = reap();
-            if left_behind && !matches!(request, Request::None) {
-                self.end_the_rest()?;
-            }
-            let left_behind = left_behind && matches!(request, Request::None);
+            let asked = !matches!(request, Request::None);
+            let left_behind = self.see_out(&mut pipes, hear, asked)? && !asked;
             return Ok(Ended { exit: exit_of(status), left_behind });
         }
     }
@@ -197,17 +195,37 @@ impl Children {
         Ok(())
     }
 
-    /// Ends what a command left behind that had to end.
-    fn end_the_rest(&mut self) -> Result<(), Failure> {
-        let late = clock::now().plus(GRACE);
+    /// Waits for the processes that a command left behind, such as workers that see its end;
+    /// those that stay are ended, so that the next run has the machine to itself. Says
+    /// whether any had to be; `at_once`: none is waited for.
+    fn see_out(
+        &mut self,
+        pipes: &mut Pipes,
+        hear: &mut Hear<'_>,
+        at_once: bool,
+    ) -> Result<bool, Failure> {
+        let begun = clock::now();
+        let mut asked: Option<BootTime> = None;
         while reap() {
-            let signal = if clock::now() < late { Signal::SIGTERM } else { Signal::SIGKILL };
-            own_children().into_iter().for_each(|pid| send(pid, signal));
+            let now = clock::now();
+            if at_once || self.interrupted.is_some() || now.since(begun) >= GRACE {
+                asked = asked.or(Some(now));
+            }
+            let since = asked.map(|since| now.since(since));
+            // A kernel that does not tell them, or a process that not even SIGKILL ends.
+            if since.is_some_and(|since| since >= 2 * GRACE) {
+                break;
+            }
+            if let Some(since) = since {
+                let signal = if since < GRACE { Signal::SIGTERM } else { Signal::SIGKILL };
+                own_children().into_iter().for_each(|pid| send(pid, signal));
+            }
             // The end of one of them is a signal.
-            Pipes::default().wait(self.signals.as_fd(), Some(Duration::from_millis(100)))?;
+            pipes.wait(self.signals.as_fd(), Some(Duration::from_millis(100)))?;
+            pipes.pass_on(hear);
             self.look(None)?;
         }
-        Ok(())
+        Ok(asked.is_some())
     }
 }
 
