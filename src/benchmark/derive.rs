@@ -34,7 +34,7 @@ pub fn derive(record: &BenchmarkRecord) -> Result<Derived, Unusable> {
 /// The statistics' own form of a record, which two of them are compared by.
 ///
 /// # Errors
-/// As [`derive`].
+/// As [`derive()`].
 pub fn summed_up(record: &BenchmarkRecord) -> Result<Summary, Unusable> {
     summary(&values(record), common_percent(&record.repetitions))
 }

@@ -175,7 +175,7 @@ fn gaps(record: &BenchmarkRecord, _: &StatisticsPart) -> Found {
 }
 
 /// The window that the sensors of a repetition ask for, seconds. A sensor whose period
-/// nobody states is taken for one of [`UNSTATED_PERIOD`].
+/// nobody states is taken for one of 1 s.
 pub fn least_window(one: &RepetitionPart) -> f64 {
     let sensors = one.domains.iter().filter(|domain| method(domain) < Method::Estimate);
     let periods = sensors.map(|domain| domain.update_period_seconds.unwrap_or(UNSTATED_PERIOD));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The benchmark of carbon intensity: what `docs/benchmark.md` specifies.
 //!
-//! What is measured and what follows from it are kept apart: [`derive`] computes every
+//! What is measured and what follows from it are kept apart: [`mod@derive`] computes every
 //! derived figure of a record, for the program that runs a campaign and for the one that
 //! checks a record. Statistics, levels and comparison are pure, values in and values
 //! out; nothing here ever leaves out a repetition.

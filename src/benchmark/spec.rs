@@ -4,7 +4,7 @@
 //! A TOML file that is checked whole before anything is started: an unknown field, a
 //! wrong value or a combination without sense is an error that names line and field.
 //! Values shorter than the specification's are taken, since they are an exception of the
-//! record and no mistake ([`super::rules`]). Pure: text in, spec out.
+//! record and no mistake ([`super::exceptions`]). Pure: text in, spec out.
 
 mod check;
 mod form;

@@ -2,7 +2,7 @@
 //! Slurm's accounting with energy: `sacct --parsable2` and `sacct --json`.
 //!
 //! A job has a line of its allocation and one of each step, and their energies overlap
-//! ([`energy`]). What Slurm reads is the energy of whole nodes: of a job that shared
+//! (`energy.rs`). What Slurm reads is the energy of whole nodes: of a job that shared
 //! them it is too much, and is called estimated. What the energy is of (CPUs, nodes) is
 //! the site's choice of a plugin, which the file does not tell.
 
